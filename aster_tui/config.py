@@ -1,0 +1,263 @@
+"""Settings: flags, then environment, then ``.env.local``, then the TOML file, then the profile.
+
+A wrong setting becomes one :class:`SettingsError` line that names the setting and where it stands,
+never a traceback, and never the value of a secret.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from aster_tui import locations
+
+ProfileName = Literal["mainnet", "testnet", "practice"]
+
+#: What a profile fills in where nothing else says otherwise. Hosts and chain ids as published mid-2026.
+PROFILES: Mapping[str, Mapping[str, Any]] = {
+    "mainnet": {
+        "rest_url": "https://fapi.asterdex.com",
+        "ws_url": "wss://fstream.asterdex.com",
+        "chain_id": 1666,
+    },
+    "testnet": {
+        "rest_url": "https://fapi.asterdex-testnet.com",
+        "ws_url": "wss://fstream5.asterdex-testnet.com",
+        "chain_id": 714,
+    },
+    "practice": {
+        "rest_url": "http://127.0.0.1:8899",
+        "ws_url": "ws://127.0.0.1:8899",
+        "chain_id": 1666,
+    },
+}
+
+
+class SettingsError(Exception):
+    """A setting is wrong. The text is one line for people."""
+
+
+class Settings(BaseSettings):
+    """Every setting with its meaning; the environment name is ``ASTER_TUI_`` and the field's name."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ASTER_TUI_", extra="ignore", frozen=True, populate_by_name=True, env_ignore_empty=True
+    )
+
+    profile: ProfileName = "testnet"
+    """Which network the defaults are for: mainnet, testnet or practice. Mainnet is never a default."""
+
+    rest_url: str = ""
+    """Base address of the REST API."""
+
+    ws_url: str = ""
+    """Base address of the streams."""
+
+    chain_id: int = Field(default=0, ge=0)
+    """EIP-712 chain id that goes into every signature."""
+
+    nonce_window_s: int = Field(default=10, ge=1, le=600)
+    """How far a nonce may be from server time, in seconds; after it an unseen order was never placed."""
+
+    mongodb_uri: SecretStr | None = Field(default=None, validation_alias="MONGODB_URI")
+    """Address of the agents' MongoDB (it holds a password, so it is shown nowhere)."""
+
+    mongodb_database: str = "asterroyale"
+    """Database name, where the address names none."""
+
+    initial_balance: Decimal = Field(default=Decimal(1000), gt=0)
+    """What an agent started with, in USD: the base of its PnL."""
+
+    sync_seconds: int = Field(default=30, ge=5, le=3600)
+    """Every how many seconds real agents are synced into MongoDB without being asked."""
+
+    stale_seconds: int = Field(default=5, ge=1, le=300)
+    """After how many silent seconds a feed counts as stale."""
+
+    read_only: bool = False
+    """Watch only: no trading method, no database write."""
+
+    no_keys: bool = False
+    """Load no key at all: MongoDB and public streams only (implies read_only)."""
+
+    state_dir: Path | None = None
+    """Folder of logs, journal and remembered console state (default: the XDG state folder)."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """How much goes into the log file."""
+
+    @field_validator("rest_url")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        return _checked_url(value, ("http", "https"))
+
+    @field_validator("ws_url")
+    @classmethod
+    def _websocket(cls, value: str) -> str:
+        return _checked_url(value, ("ws", "wss"))
+
+    @field_validator("mongodb_uri")
+    @classmethod
+    def _mongodb(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("mongodb://", "mongodb+srv://")):
+            raise ValueError("must start with mongodb:// or mongodb+srv://")
+        return value
+
+    @property
+    def network(self) -> str:
+        """The word the header shows: what the addresses really are, not what the profile claims."""
+        host = urlsplit(self.rest_url).hostname or ""
+        if host in ("127.0.0.1", "localhost", "::1"):
+            return "PRACTICE"
+        if "testnet" in host:
+            return "TESTNET"
+        # An address nobody knows is treated as the most dangerous thing it can be.
+        return "MAINNET"
+
+    @property
+    def state_folder(self) -> Path:
+        """The state folder in force."""
+        return self.state_dir or locations.state_folder()
+
+    @property
+    def watching(self) -> bool:
+        """Whether this process may change nothing."""
+        return self.read_only or self.no_keys
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only the flags come through here; :func:`load` names the files and adds the rest."""
+        return (init_settings,)
+
+
+def _checked_url(value: str, schemes: tuple[str, ...]) -> str:
+    if not value:
+        return value
+    parts = urlsplit(value)
+    if parts.scheme not in schemes or not parts.hostname:
+        raise ValueError(f"must be an address starting with {' or '.join(f'{s}://' for s in schemes)}")
+    return value.rstrip("/")
+
+
+def load(
+    flags: Mapping[str, Any] | None = None,
+    *,
+    toml: Path | None = None,
+    env_file: Path | None = None,
+) -> Settings:
+    """The settings in force.
+
+    Args:
+        flags: what the command line said, by field name; None values are not said.
+        toml: the settings file (default: the XDG one).
+        env_file: the ``.env.local`` (default: in the working folder).
+
+    Raises:
+        SettingsError: one line naming the wrong setting.
+    """
+    toml_path = toml or locations.config_file()
+    env_path = env_file or locations.env_file()
+    said = {name: value for name, value in (flags or {}).items() if value is not None}
+    from_env = EnvSettingsSource(Settings)()
+    from_dotenv = DotEnvSettingsSource(Settings, env_file=env_path, env_file_encoding="utf-8")()
+    from_toml = _read_toml(toml_path)
+    merged = {**from_toml, **_by_field(from_dotenv), **_by_field(from_env), **said}
+    profile = merged.get("profile", Settings.model_fields["profile"].default)
+    if isinstance(profile, str) and profile in PROFILES:
+        merged = {**PROFILES[profile], **from_toml.get("profiles", {}).get(profile, {}), **merged}
+    merged.pop("profiles", None)
+    try:
+        return Settings(**merged)
+    except ValidationError as error:
+        raise SettingsError(_one_line(error, said, from_env, from_dotenv, toml_path, env_path)) from None
+
+
+def _by_field(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Sources speak of MONGODB_URI by its alias; merge by field name."""
+    return {("mongodb_uri" if name.upper() == "MONGODB_URI" else name): v for name, v in values.items()}
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            values = tomllib.load(file)
+    except FileNotFoundError:
+        return {}
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"settings file {path}: {error}") from None
+    profiles = values.get("profiles", {})
+    if not isinstance(profiles, dict) or not all(isinstance(table, dict) for table in profiles.values()):
+        raise SettingsError(f"settings file {path}: [profiles.NAME] must be tables")
+    for where, table in (("", values), *((f"profiles.{n}.", t) for n, t in profiles.items())):
+        _refuse_unknown(path, where, table)
+    return values
+
+
+def _refuse_unknown(path: Path, where: str, table: Mapping[str, Any]) -> None:
+    import difflib
+
+    known = [*Settings.model_fields, "profiles"] if not where else list(Settings.model_fields)
+    for name in table:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise SettingsError(f"settings file {path}: unknown setting {where}{name}{hint}")
+
+
+def _one_line(
+    error: ValidationError,
+    flags: Mapping[str, Any],
+    env: Mapping[str, Any],
+    dotenv: Mapping[str, Any],
+    toml: Path,
+    env_file: Path,
+) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    name = str(first["loc"][0]) if first["loc"] else "?"
+    field = "mongodb_uri" if name == "MONGODB_URI" else name
+    variable = "MONGODB_URI" if field == "mongodb_uri" else f"ASTER_TUI_{field.upper()}"
+    if field in flags:
+        where = f"--{field.replace('_', '-')}"
+    elif field in _by_field(env):
+        where = f"{variable} in the environment"
+    elif field in _by_field(dotenv):
+        where = f"{variable} in {env_file}"
+    else:
+        where = f"{field} in {toml}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"setting {where}: {message}"
+
+
+def agent_environment(env_file: Path | None = None) -> dict[str, str]:
+    """The variables that name agents' addresses and keys (``AGENT_…``, ``SHARED_ASTER_…``).
+
+    The environment comes before ``.env.local``. Values are secrets: hand them to
+    :class:`aster_tui.domain.keys.PrivateKey` and keep nothing.
+    """
+    from dotenv import dotenv_values
+
+    path = env_file or locations.env_file()
+    found = {name: value for name, value in dotenv_values(path).items() if value} if path.is_file() else {}
+    found.update({name: value for name, value in os.environ.items() if value})
+    return {n: v for n, v in found.items() if n.upper().startswith(("AGENT_", "SHARED_ASTER_"))}

@@ -1,0 +1,1 @@
+"""The Textual console: panes, screens and actions over snapshots of the fleet."""

@@ -1,0 +1,1 @@
+"""Rules and arithmetic, pure: no I/O, no clock, no asyncio, money as Decimal."""

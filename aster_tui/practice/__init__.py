@@ -1,0 +1,1 @@
+"""The practice exchange: a real server over HTTP and WebSocket."""

@@ -1,0 +1,1 @@
+"""The store interface, MongoDB behind it, and the local journal."""
