@@ -1,0 +1,144 @@
+"""What is known of one exchange account: a reducer over its events, ordered by event time.
+
+The stream may deliver events late, twice or out of order, and a REST snapshot may be older than
+what the stream already said. Every fact is therefore kept with the time it was true at, and an
+older one never replaces a newer one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from aster_tui.domain.events import AccountSnapshot, AccountUpdate, LeverageChanged, OrderUpdate
+from aster_tui.domain.symbols import QUOTE
+from aster_tui.domain.trading import ZERO, Order, Position, PositionSide
+
+PositionKey = tuple[str, PositionSide]
+
+
+@dataclass(slots=True)
+class AccountState:
+    """One account. ``wallet`` and ``available`` are USDT, None until the exchange said them.
+
+    ``snapshot_at`` is the time of the last snapshot that told the open orders.
+    """
+
+    wallet: Decimal | None = None
+    available: Decimal | None = None
+    wallet_at: int = 0
+    snapshot_at: int = 0
+    positions: dict[PositionKey, Position] = field(default_factory=dict)
+    opened_at: dict[PositionKey, int] = field(default_factory=dict)
+    orders: dict[int, Order] = field(default_factory=dict)
+    _positions_told_at: int = 0
+    _position_at: dict[PositionKey, int] = field(default_factory=dict)
+    _seen: dict[int, tuple[int, Order]] = field(default_factory=dict)
+    _leverage: dict[str, int] = field(default_factory=dict)
+
+    def apply_order(self, event: OrderUpdate) -> bool:
+        """Take an order event unless something newer is known. Returns whether it was news."""
+        known = self._seen.get(event.order.order_id)
+        if known is not None and _older(event.at, event.order, *known):
+            return False
+        if known is None and event.at <= self.snapshot_at and not event.order.final:
+            # The snapshot covers this moment: an order it does not list as open is not open.
+            return False
+        self._seen[event.order.order_id] = (event.at, event.order)
+        if event.order.final:
+            self.orders.pop(event.order.order_id, None)
+        else:
+            self.orders[event.order.order_id] = event.order
+        return True
+
+    def apply_update(self, event: AccountUpdate) -> bool:
+        """Take the balances and positions of an ACCOUNT_UPDATE that are newer than what is known."""
+        changed = False
+        wallet = event.wallets.get(QUOTE)
+        if wallet is not None and event.at >= self.wallet_at:
+            changed = wallet != self.wallet
+            self.wallet, self.wallet_at = wallet, event.at
+        for change in event.positions:
+            key = (change.symbol, change.position_side)
+            if event.at < self._position_at.get(key, 0):
+                continue
+            self._position_at[key] = event.at
+            before = self.positions.get(key)
+            self._set(
+                key,
+                Position(
+                    symbol=change.symbol,
+                    quantity=change.quantity,
+                    entry_price=change.entry_price,
+                    position_side=change.position_side,
+                    leverage=self._leverage.get(change.symbol, before.leverage if before else 0),
+                    liquidation_price=before.liquidation_price if before else ZERO,
+                    updated_at=event.at,
+                ),
+            )
+            changed = True
+        return changed
+
+    def apply_leverage(self, event: LeverageChanged) -> bool:
+        """Take a new leverage of a symbol."""
+        self._leverage[event.symbol] = event.leverage
+        for key, position in self.positions.items():
+            if key[0] == event.symbol:
+                self.positions[key] = replace(position, leverage=event.leverage)
+        return True
+
+    def apply_snapshot(self, event: AccountSnapshot) -> bool:
+        """Replace everything that was known at or before the snapshot's time."""
+        if event.at < max(self.snapshot_at, self._positions_told_at):
+            return False
+        self._positions_told_at = event.at
+        self.available = event.available
+        if event.at >= self.wallet_at:
+            self.wallet, self.wallet_at = event.wallet_balance, event.at
+        self._replace_positions(event)
+        if event.open_orders is not None:
+            self.snapshot_at = event.at
+            self._replace_orders(event, event.open_orders)
+        return True
+
+    def _replace_positions(self, event: AccountSnapshot) -> None:
+        told = {(p.symbol, p.position_side): p for p in event.positions if p.quantity}
+        newer = {key for key, at in self._position_at.items() if at > event.at}
+        for key in [*self.positions]:
+            if key not in told and key not in newer:
+                self._set(key, replace(self.positions[key], quantity=ZERO))
+        for key, position in told.items():
+            self._leverage[position.symbol] = position.leverage
+            if key not in newer:
+                self._position_at[key] = event.at
+                self._set(key, position)
+
+    def _replace_orders(self, event: AccountSnapshot, told: tuple[Order, ...]) -> None:
+        newer = {order_id: seen for order_id, seen in self._seen.items() if seen[0] > event.at}
+        self.orders = {o.order_id: o for o in told if o.order_id not in newer and not o.final}
+        self.orders.update({i: order for i, (_, order) in newer.items() if not order.final})
+        # What the snapshot covers needs no memory of its own, except what is still open.
+        self._seen = {o.order_id: (event.at, o) for o in self.orders.values()} | newer
+
+    def _set(self, key: PositionKey, position: Position) -> None:
+        before = self.positions.get(key)
+        if not position.quantity:
+            self.positions.pop(key, None)
+            self.opened_at.pop(key, None)
+            return
+        flipped = before is not None and (before.quantity > 0) != (position.quantity > 0)
+        if before is None or flipped:
+            self.opened_at[key] = position.updated_at
+        self.positions[key] = position
+
+
+def _older(at: int, order: Order, known_at: int, known: Order) -> bool:
+    """Whether an event is older than, or the same as, what is known of its order.
+
+    Within one millisecond the venue can send NEW and FILLED: progress decides there.
+    """
+    if at != known_at:
+        return at < known_at
+    if known.final:
+        return True
+    return order.executed < known.executed

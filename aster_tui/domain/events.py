@@ -1,0 +1,269 @@
+"""Typed events: all that can change the fleet state. Times are Unix milliseconds.
+
+Everything the console shows came in as one of these; the same events drive the live console, the
+demo, the tests and a replay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from aster_tui.domain.documents import AgentDocument, PositionDocument, TradeDocument
+from aster_tui.domain.symbols import SymbolRules
+from aster_tui.domain.trading import Order, Position, PositionSide, Side
+
+FeedState = Literal["live", "stale", "down", "off"]
+
+
+@dataclass(frozen=True, slots=True)
+class MarkPrices:
+    """Mark prices in USDT by symbol, from the stream or a REST snapshot."""
+
+    at: int
+    prices: Mapping[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderUpdate:
+    """One order of an account changed (ORDER_TRADE_UPDATE, or an answer of the REST API)."""
+
+    account: str
+    at: int
+    order: Order
+    execution: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PositionChange:
+    """One position of an ACCOUNT_UPDATE: only what the event carries. ``quantity`` is signed."""
+
+    symbol: str
+    quantity: Decimal
+    entry_price: Decimal
+    position_side: PositionSide = "BOTH"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountUpdate:
+    """Balances and positions that changed (ACCOUNT_UPDATE). ``wallets`` maps asset to wallet balance."""
+
+    account: str
+    at: int
+    reason: str
+    wallets: Mapping[str, Decimal]
+    positions: tuple[PositionChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LeverageChanged:
+    """The leverage of a symbol changed on an account (ACCOUNT_CONFIG_UPDATE)."""
+
+    account: str
+    at: int
+    symbol: str
+    leverage: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSnapshot:
+    """The account as the REST API told it: replaces what was known at and before ``at``.
+
+    ``wallet_balance`` and ``available`` are USDT. ``open_orders`` is None where they were not asked for
+    (all symbols at once cost 40 request weight): what is known of orders then stays.
+    """
+
+    account: str
+    at: int
+    wallet_balance: Decimal
+    available: Decimal
+    positions: tuple[Position, ...]
+    open_orders: tuple[Order, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolsLoaded:
+    """The venue's symbols and their filters."""
+
+    at: int
+    rules: Mapping[str, SymbolRules]
+
+
+@dataclass(frozen=True, slots=True)
+class AgentsLoaded:
+    """All agents of the database; replaces the set known before."""
+
+    at: int
+    agents: tuple[AgentDocument, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AgentChanged:
+    """One agent document was written by anybody."""
+
+    at: int
+    agent: AgentDocument
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRemoved:
+    """One agent document is gone."""
+
+    at: int
+    agent_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PaperLoaded:
+    """The paper side of the database: open positions and realized PnL (USD) by agent id."""
+
+    at: int
+    positions: tuple[PositionDocument, ...]
+    exit_pnl: Mapping[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class PaperPosition:
+    """One document of ``positions`` was written."""
+
+    at: int
+    position: PositionDocument
+
+
+@dataclass(frozen=True, slots=True)
+class TradeSeen:
+    """One document of ``trades`` was written."""
+
+    at: int
+    trade: TradeDocument
+
+
+@dataclass(frozen=True, slots=True)
+class ExitPnl:
+    """Realized PnL of one agent in USD: the sum over its exit trades."""
+
+    at: int
+    agent_id: str
+    total: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRecorded:
+    """One document of ``orders``: what its sender knows beyond the venue (decision, latency, refusal).
+
+    ``mark_price`` is the mark at decision time, ``status`` the sender's word (a venue status, or
+    REJECTED / UNKNOWN).
+    """
+
+    at: int
+    agent: str
+    client_order_id: str
+    symbol: str
+    side: Side
+    order_type: str
+    status: str
+    quantity: Decimal
+    executed: Decimal = Decimal(0)
+    average_price: Decimal = Decimal(0)
+    price: Decimal = Decimal(0)
+    mark_price: Decimal | None = None
+    latency_ms: int | None = None
+    reduce_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FeedChanged:
+    """A feed went live, stale, down or off. ``detail`` is for people; empty when all is well."""
+
+    name: str
+    state: FeedState
+    at: int
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedHeard:
+    """Something arrived on a feed: it is alive and this old."""
+
+    name: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRaised:
+    """Something went wrong, in people's words.
+
+    ``source`` names the part (exchange, stream, mongo, agent …), ``code`` the venue's or HTTP code if
+    there is one, ``remedy`` what to do about it, ``raw`` the answer as it came (secrets removed).
+    """
+
+    at: int
+    source: str
+    message: str
+    agent: str | None = None
+    code: str = ""
+    remedy: str = ""
+    raw: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockMeasured:
+    """Server time minus local time, and the round trip it was measured with, both in ms."""
+
+    at: int
+    offset_ms: int
+    round_trip_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class WeightUsed:
+    """Request weight spent in the current minute, as the venue's header says it."""
+
+    at: int
+    used: int
+    limit: int = 2400
+
+
+@dataclass(frozen=True, slots=True)
+class SyncStarted:
+    """A sync of an agent with the exchange began."""
+
+    agent_id: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class SyncFinished:
+    """A sync ended. ``drift`` says, one line each, what differed; ``error`` why it failed, if it did."""
+
+    agent_id: str
+    at: int
+    drift: tuple[str, ...] = ()
+    error: str = ""
+
+
+Event = (
+    MarkPrices
+    | OrderUpdate
+    | AccountUpdate
+    | LeverageChanged
+    | AccountSnapshot
+    | SymbolsLoaded
+    | AgentsLoaded
+    | AgentChanged
+    | AgentRemoved
+    | PaperLoaded
+    | PaperPosition
+    | TradeSeen
+    | ExitPnl
+    | OrderRecorded
+    | FeedChanged
+    | FeedHeard
+    | ErrorRaised
+    | ClockMeasured
+    | WeightUsed
+    | SyncStarted
+    | SyncFinished
+)

@@ -1,0 +1,308 @@
+"""From the fleet state to what is shown: pure functions, called once per tick."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+
+from aster_tui.domain.accounts import AccountState, PositionKey
+from aster_tui.domain.documents import AgentDocument, PositionDocument, paper_balance
+from aster_tui.domain.fleet import FleetState, OrderLine
+from aster_tui.domain.symbols import decimal_places, symbol_of
+from aster_tui.domain.trading import ZERO, Order, Position, account_key
+from aster_tui.domain.views import (
+    AgentView,
+    ErrorView,
+    FleetSnapshot,
+    OrderView,
+    PositionView,
+    SyncState,
+    SyncView,
+)
+
+HUNDRED = Decimal(100)
+BASIS_POINTS = Decimal(10_000)
+
+
+def snapshot(state: FleetState, now: int, *, sync_stale_ms: int = 120_000) -> FleetSnapshot:
+    """The fleet as it stands at ``now`` (Unix ms)."""
+    positions = tuple(_positions(state))
+    pnl: dict[str, Decimal] = {}
+    count: dict[str, int] = {}
+    for view in positions:
+        for agent_id in view.agent_id.split("+"):
+            count[agent_id] = count.get(agent_id, 0) + 1
+            pnl[agent_id] = pnl.get(agent_id, ZERO) + (view.unrealized_pnl or ZERO)
+    agents = sorted(state.agents.values(), key=lambda a: (a.paper, a.name))
+    return FleetSnapshot(
+        version=state.version,
+        at=now,
+        network=state.network,
+        read_only=state.read_only,
+        agents=tuple(
+            _agent(state, a, count.get(a.agent_id, 0), pnl.get(a.agent_id, ZERO), now, sync_stale_ms)
+            for a in agents
+        ),
+        positions=positions,
+        orders=_orders(state),
+        errors=_errors(state),
+        feeds=tuple(state.feeds.values()),
+        clock_offset_ms=state.clock_offset_ms,
+        round_trip_ms=state.round_trip_ms,
+        weight_used=state.weight_used,
+        weight_limit=state.weight_limit,
+    )
+
+
+def _orders(state: FleetState) -> tuple[OrderView, ...]:
+    if state.order_views is None:
+        for line in state.lines.values():
+            if line.view is None:
+                line.view = _order(state, line)
+        newest_first = sorted(state.lines.values(), key=lambda line: line.at, reverse=True)
+        state.order_views = tuple(line.view for line in newest_first if line.view is not None)
+    return state.order_views
+
+
+def _errors(state: FleetState) -> tuple[ErrorView, ...]:
+    if state.error_views is None:
+        state.error_views = tuple(reversed(state.errors.values()))
+    return state.error_views
+
+
+def user_feed(account: str) -> str:
+    """The name of an account's user-stream feed: ``user:0x63dd…7c4e``."""
+    key = account_key(account)
+    return f"user:{key[:6]}…{key[-4:]}"
+
+
+def _live(state: FleetState, feed: str) -> bool:
+    view = state.feeds.get(feed)
+    return view is not None and view.state == "live"
+
+
+def _agent(
+    state: FleetState, agent: AgentDocument, positions: int, unrealized: Decimal, now: int, sync_stale: int
+) -> AgentView:
+    if agent.paper:
+        return _paper_agent(state, agent, positions, unrealized)
+    return _real_agent(state, agent, positions, now, sync_stale)
+
+
+def _paper_agent(state: FleetState, agent: AgentDocument, positions: int, unrealized: Decimal) -> AgentView:
+    initial = state.initial_balance
+    if state.paper_known:
+        balance = paper_balance(initial, [state.exit_pnl.get(agent.agent_id, ZERO)], unrealized)
+    else:
+        balance = agent.balance
+    absolute = balance - initial
+    view = _common(state, agent)
+    return replace(
+        view,
+        balance=balance,
+        pnl_absolute=absolute,
+        pnl_percent=absolute / initial * HUNDRED,
+        paper_balance=balance,
+        positions=positions,
+        stale=not _live(state, "mongo"),
+    )
+
+
+def _real_agent(
+    state: FleetState, agent: AgentDocument, positions: int, now: int, sync_stale: int
+) -> AgentView:
+    view = _common(state, agent)
+    if not agent.user_address:
+        return replace(view, stale=True)
+    account = state.accounts.get(account_key(agent.user_address))
+    if account is None or account.wallet is None:
+        return replace(view, stale=True)
+    # The exchange's balance, never a computed one; the last known good one stays when it is silent.
+    absolute = account.wallet - state.initial_balance
+    return replace(
+        view,
+        balance=account.wallet,
+        pnl_absolute=absolute,
+        pnl_percent=absolute / state.initial_balance * HUNDRED,
+        positions=positions,
+        open_orders=len(account.orders),
+        sync=_sync(state, agent, now, sync_stale),
+        stale=not _live(state, user_feed(agent.user_address)),
+    )
+
+
+def _common(state: FleetState, agent: AgentDocument) -> AgentView:
+    others = state.agents_of(agent.user_address) if agent.user_address and not agent.paper else []
+    return AgentView(
+        key=agent.agent_id,
+        name=agent.name,
+        strategy=agent.strategy,
+        mode="paper" if agent.paper else "real",
+        account=agent.user_address,
+        balance=agent.balance,
+        pnl_absolute=agent.pnl_absolute,
+        pnl_percent=agent.pnl,
+        paper_balance=None,
+        positions=0,
+        open_orders=0,
+        sync=state.syncs.get(agent.agent_id, SyncView("never", None)),
+        last_error=state.last_error.get(agent.name),
+        shared_with=tuple(a.name for a in others if a.agent_id != agent.agent_id),
+        status=agent.status,
+        warnings=agent.warnings,
+        win_rate=agent.win_rate,
+        total_trades=agent.total_trades,
+    )
+
+
+def _sync(state: FleetState, agent: AgentDocument, now: int, stale_after: int) -> SyncView:
+    sync = state.syncs.get(agent.agent_id, SyncView("never", None))
+    if sync.at is not None and now - sync.at > stale_after:
+        stale: SyncState = "stale"
+        return replace(sync, state=stale)
+    return sync
+
+
+def _positions(state: FleetState) -> Iterator[PositionView]:
+    seen: set[str] = set()
+    for agent in sorted(state.agents.values(), key=lambda a: (a.paper, a.name)):
+        if agent.paper:
+            for document in state.paper.get(agent.agent_id, {}).values():
+                yield _paper_position(state, agent, document)
+        elif agent.user_address and account_key(agent.user_address) not in seen:
+            seen.add(account_key(agent.user_address))
+            yield from _account_positions(state, agent.user_address)
+
+
+def _account_positions(state: FleetState, address: str) -> Iterator[PositionView]:
+    account = state.accounts.get(account_key(address))
+    if account is None:
+        return
+    agents = state.agents_of(address)
+    names = "+".join(a.name for a in agents)
+    ids = "+".join(a.agent_id for a in agents)
+    stale = not (_live(state, user_feed(address)) and _live(state, "marks"))
+    for key, position in account.positions.items():
+        yield _real_position(state, address, names, ids, key, account, position, stale)
+
+
+def _real_position(
+    state: FleetState,
+    address: str,
+    names: str,
+    ids: str,
+    key: PositionKey,
+    account: AccountState,
+    position: Position,
+    stale: bool,
+) -> PositionView:
+    mark = state.marks.get(position.symbol) or position.mark_price or None
+    stop, target = _protection(account, position)
+    places = _places(state, position.symbol)
+    return PositionView(
+        key=f"{account_key(address)}:{key[0]}:{key[1]}",
+        agent_id=ids,
+        agent=names,
+        mode="real",
+        symbol=position.symbol,
+        side=position.side,
+        quantity=abs(position.quantity),
+        entry_price=position.entry_price,
+        mark_price=mark,
+        unrealized_pnl=position.unrealized(mark) if mark else None,
+        notional=position.notional(mark) if mark else None,
+        leverage=position.leverage,
+        stop_loss=stop,
+        take_profit=target,
+        liquidation_price=position.liquidation_price or None,
+        opened_at=account.opened_at.get(key, 0),
+        stale=stale,
+        price_places=places[0],
+        quantity_places=places[1],
+    )
+
+
+def _protection(account: AccountState, position: Position) -> tuple[Decimal | None, Decimal | None]:
+    """The stop and the target nearest to the price among the account's protective orders."""
+    closing = "SELL" if position.quantity > 0 else "BUY"
+    mine = [o for o in account.orders.values() if o.symbol == position.symbol and o.side == closing]
+    stops = [o.stop_price for o in mine if o.order_type in ("STOP", "STOP_MARKET")]
+    targets = [o.stop_price for o in mine if o.order_type in ("TAKE_PROFIT", "TAKE_PROFIT_MARKET")]
+    if position.quantity > 0:
+        return max(stops, default=None), min(targets, default=None)
+    return min(stops, default=None), max(targets, default=None)
+
+
+def _paper_position(state: FleetState, agent: AgentDocument, document: PositionDocument) -> PositionView:
+    symbol = symbol_of(document.coin)
+    mark = state.marks.get(symbol)
+    places = _places(state, symbol)
+    entry = document.entry_price
+    quantity = document.size_usd / entry if entry > 0 else ZERO
+    unrealized = None
+    if mark is not None and entry > 0:
+        change = (mark - entry) if document.signal == "long" else (entry - mark)
+        unrealized = change / entry * document.size_usd
+    return PositionView(
+        key=document.position_id,
+        agent_id=agent.agent_id,
+        agent=agent.name,
+        mode="paper",
+        symbol=symbol,
+        side="short" if document.signal == "short" else "long",
+        quantity=quantity,
+        entry_price=entry,
+        mark_price=mark,
+        unrealized_pnl=unrealized,
+        notional=quantity * mark if mark is not None else None,
+        leverage=int(document.leverage),
+        stop_loss=document.stop_loss or None,
+        take_profit=document.profit_target or None,
+        liquidation_price=None,
+        opened_at=document.opened_at,
+        stale=not _live(state, "marks"),
+        price_places=places[0],
+        quantity_places=places[1],
+    )
+
+
+def _places(state: FleetState, symbol: str) -> tuple[int, int]:
+    rules = state.rules.get(symbol)
+    if rules is not None:
+        return rules.price_places, rules.quantity_places
+    mark = state.marks.get(symbol)
+    return (min(6, decimal_places(mark)) if mark else 2, 3)
+
+
+def _order(state: FleetState, line: OrderLine) -> OrderView:
+    order = line.order
+    price = order.average_price or order.stop_price or order.price or None
+    places = _places(state, order.symbol)
+    return OrderView(
+        key=line.key,
+        at=line.at,
+        agent=line.agent,
+        mode=line.mode,
+        symbol=order.symbol,
+        side=order.side,
+        order_type=order.order_type,
+        status=order.status if line.account else (line.recorded_status or order.status),
+        quantity=order.quantity,
+        executed=order.executed,
+        price=price,
+        slippage_bp=_slippage(order, line.mark_price),
+        latency_ms=line.latency_ms,
+        reduce_only=order.reduces,
+        forced=order.forced,
+        price_places=places[0],
+        quantity_places=places[1],
+    )
+
+
+def _slippage(order: Order, mark: Decimal | None) -> Decimal | None:
+    """Basis points against the mark at decision time; above zero is a cost."""
+    if not mark or not order.average_price or order.order_type != "MARKET":
+        return None
+    difference = (order.average_price - mark) / mark * BASIS_POINTS
+    return difference if order.side == "BUY" else -difference

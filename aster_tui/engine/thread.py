@@ -1,0 +1,136 @@
+"""The engine on its own thread and event loop.
+
+A stalled terminal blocks the console's loop for seconds; nothing of the exchange or the database may
+wait for that. Commands cross by a thread-safe queue, and what comes back is one immutable snapshot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import structlog
+
+from aster_tui.domain.commands import Command
+from aster_tui.domain.views import FleetSnapshot
+
+log = structlog.get_logger(__name__)
+
+#: How long :meth:`EngineThread.stop` waits for sockets and the database to be closed.
+STOP_SECONDS = 5.0
+
+
+class Body(Protocol):
+    """What runs on the engine's loop."""
+
+    async def run(self, publish: Callable[[FleetSnapshot], None]) -> None:
+        """Run until cancelled; hand every new snapshot to ``publish``."""
+
+    def submit(self, command: Command) -> None:
+        """Take a command; called on the engine's loop."""
+
+
+class EngineThread:
+    """Starts, feeds and stops an engine body on a thread of its own.
+
+    Args:
+        make: builds the body. It is called on the engine's thread, inside the running loop, so that
+            heavy imports and clients bound to a loop happen there and never on the console's.
+        first: the snapshot to show before the engine said anything.
+    """
+
+    def __init__(self, make: Callable[[], Awaitable[Body]], first: FleetSnapshot) -> None:
+        self._make = make
+        self._snapshot = first
+        self._subscribers: list[Callable[[], None]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._main: asyncio.Task[None] | None = None
+        self._body: Body | None = None
+        self._early: list[Command] = []
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+        self.failure: str | None = None
+
+    def snapshot(self) -> FleetSnapshot:
+        """The newest snapshot. Cheap, from any thread."""
+        return self._snapshot
+
+    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Have ``callback`` called, on the engine's thread, after each new snapshot. Returns the way out."""
+        self._subscribers = [*self._subscribers, callback]
+
+        def unsubscribe() -> None:
+            self._subscribers = [c for c in self._subscribers if c is not callback]
+
+        return unsubscribe
+
+    def submit(self, command: Command) -> None:
+        """Hand a command to the engine, from any thread. Commands given before the start are kept."""
+        with self._lock:
+            loop, body = self._loop, self._body
+            if loop is None or body is None:
+                self._early.append(command)
+                return
+        with contextlib.suppress(RuntimeError):  # the loop closed meanwhile: there is nobody left to ask
+            loop.call_soon_threadsafe(body.submit, command)
+
+    def start(self) -> None:
+        """Start the thread. Safe to call twice."""
+        with self._lock:
+            if self._thread is not None:
+                return
+            self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Cancel what runs, wait until sockets are closed, at most :data:`STOP_SECONDS`."""
+        with self._lock:
+            self._stopping = True
+            thread, loop, main = self._thread, self._loop, self._main
+        if thread is None:
+            return
+        if loop is not None and main is not None:
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(main.cancel)
+        if thread is not threading.current_thread():
+            thread.join(STOP_SECONDS)
+            if thread.is_alive():
+                log.warning("engine did not stop in time", seconds=STOP_SECONDS)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._live())
+        except asyncio.CancelledError:
+            pass
+        except Exception as error:  # the last line of defence: the console must say so, not vanish
+            self.failure = f"the engine stopped: {type(error).__name__}: {error}"
+            log.exception("engine stopped")
+            self._notify()
+
+    async def _live(self) -> None:
+        with self._lock:
+            if self._stopping:
+                return
+            self._loop, self._main = asyncio.get_running_loop(), asyncio.current_task()
+        body = await self._make()
+        with self._lock:
+            self._body = body
+            early, self._early = self._early, []
+        for command in early:
+            body.submit(command)
+        await body.run(self._publish)
+
+    def _publish(self, snapshot: FleetSnapshot) -> None:
+        self._snapshot = snapshot
+        self._notify()
+
+    def _notify(self) -> None:
+        for callback in self._subscribers:
+            try:
+                callback()
+            except Exception:  # one broken listener must not silence the others or the feeds
+                log.exception("a listener failed")

@@ -1,0 +1,138 @@
+"""An account ends up the same whatever the stream does to the order of its events."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aster_tui.domain.accounts import AccountState
+from aster_tui.domain.events import (
+    AccountSnapshot,
+    AccountUpdate,
+    LeverageChanged,
+    OrderUpdate,
+    PositionChange,
+)
+from aster_tui.domain.trading import Order, Position
+
+D = Decimal
+
+
+def order(number: int, status: str, at: int, executed: str = "0") -> OrderUpdate:
+    return OrderUpdate(
+        "0xA",
+        at,
+        Order(
+            symbol="BTCUSDT",
+            order_id=number,
+            client_order_id=f"c{number}",
+            side="BUY",
+            order_type="LIMIT",
+            status=status,
+            quantity=D(2),
+            executed=D(executed),
+            updated_at=at,
+        ),
+    )
+
+
+def update(at: int, quantity: str, wallet: str = "1000") -> AccountUpdate:
+    change = PositionChange("BTCUSDT", D(quantity), D(100))
+    return AccountUpdate("0xA", at, "ORDER", {"USDT": D(wallet)}, (change,))
+
+
+def take(state: AccountState, event: OrderUpdate | AccountUpdate | AccountSnapshot) -> bool:
+    if isinstance(event, OrderUpdate):
+        return state.apply_order(event)
+    if isinstance(event, AccountUpdate):
+        return state.apply_update(event)
+    return state.apply_snapshot(event)
+
+
+LIFE = [
+    order(1, "NEW", 10),
+    order(1, "PARTIALLY_FILLED", 20, "1"),
+    update(20, "1", "999.9"),
+    order(1, "FILLED", 30, "2"),
+    update(30, "2", "999.8"),
+    order(2, "NEW", 40),
+    order(3, "NEW", 50),
+    order(3, "CANCELED", 60),
+    update(70, "-3", "1010"),
+]
+
+
+@given(st.permutations(LIFE), st.lists(st.sampled_from(LIFE), max_size=6))
+def test_shuffled_and_repeated_events_end_in_the_same_state(
+    shuffled: list[OrderUpdate | AccountUpdate], again: list[OrderUpdate | AccountUpdate]
+) -> None:
+    state = AccountState()
+    for event in [*shuffled, *again]:
+        take(state, event)
+    assert set(state.orders) == {2}
+    assert state.positions["BTCUSDT", "BOTH"].quantity == D(-3)
+    assert state.wallet == D(1010)
+
+
+def snapshot(at: int, quantity: str, open_orders: tuple[OrderUpdate, ...] = ()) -> AccountSnapshot:
+    positions = (Position("BTCUSDT", D(quantity), D(100), updated_at=at),) if D(quantity) else ()
+    return AccountSnapshot("0xA", at, D(1000), D(900), positions, tuple(o.order for o in open_orders))
+
+
+@given(st.permutations(LIFE), st.integers(0, len(LIFE)))
+def test_a_snapshot_of_the_end_wins_wherever_it_comes(
+    shuffled: list[OrderUpdate | AccountUpdate], position: int
+) -> None:
+    state = AccountState()
+    events: list[OrderUpdate | AccountUpdate | AccountSnapshot] = [*shuffled]
+    events.insert(position, snapshot(80, "-3", (order(2, "NEW", 40),)))
+    for event in events:
+        take(state, event)
+    assert set(state.orders) == {2}
+    assert state.positions["BTCUSDT", "BOTH"].quantity == D(-3)
+    assert state.wallet == D(1000)
+
+
+def test_an_old_snapshot_does_not_undo_what_the_stream_said_since() -> None:
+    state = AccountState()
+    take(state, order(1, "NEW", 100))
+    take(state, update(120, "5", "990"))
+    take(state, order(2, "FILLED", 130, "2"))
+    take(state, snapshot(90, "1", (order(2, "NEW", 80),)))
+    assert state.positions["BTCUSDT", "BOTH"].quantity == D(5)
+    assert state.wallet == D(990)
+    assert set(state.orders) == {1}, "order 2 is known to be filled, order 1 is newer than the snapshot"
+
+
+def test_what_the_snapshot_does_not_list_is_gone() -> None:
+    state = AccountState()
+    take(state, order(1, "NEW", 10))
+    take(state, update(10, "5"))
+    take(state, snapshot(20, "0"))
+    assert not state.orders
+    assert not state.positions
+    assert not state.opened_at
+
+
+def test_new_and_filled_in_one_millisecond_end_filled_in_either_order() -> None:
+    for events in (
+        [order(1, "NEW", 10), order(1, "FILLED", 10, "2")],
+        [order(1, "FILLED", 10, "2"), order(1, "NEW", 10)],
+    ):
+        state = AccountState()
+        for event in events:
+            take(state, event)
+        assert not state.orders
+
+
+def test_leverage_is_kept_through_position_events_and_a_flip_restarts_the_clock() -> None:
+    state = AccountState()
+    state.apply_leverage(LeverageChanged("0xA", 5, "BTCUSDT", 7))
+    take(state, update(10, "1"))
+    take(state, update(20, "2"))
+    assert state.positions["BTCUSDT", "BOTH"].leverage == 7
+    assert state.opened_at["BTCUSDT", "BOTH"] == 10
+    take(state, update(30, "-1"))
+    assert state.opened_at["BTCUSDT", "BOTH"] == 30
