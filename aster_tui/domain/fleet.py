@@ -317,7 +317,7 @@ class FleetState:
         known = self.syncs.get(event.agent_id, SyncView("never", None))
         if event.error:
             state = known.state if known.state == "never" else "stale"
-            self.syncs[event.agent_id] = SyncView(state, known.at, known.drift)
+            self.syncs[event.agent_id] = SyncView(state, known.at, known.drift, error=event.error)
         else:
             self.syncs[event.agent_id] = SyncView(
                 "drift" if event.drift else "in-sync", event.at, event.drift

@@ -49,6 +49,8 @@ class SyncView:
     at: int | None
     drift: tuple[str, ...] = ()
     running: bool = False
+    #: Why the last attempt failed; empty when it did not.
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
