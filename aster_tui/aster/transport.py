@@ -1,0 +1,166 @@
+"""One HTTP request to the exchange: exact bytes out, one kind of answer or one kind of error back."""
+
+from __future__ import annotations
+
+import functools
+import json
+import ssl
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import httpx
+
+from aster_tui.aster.errors import (
+    LIMIT_CODES,
+    AnswerError,
+    AsterError,
+    MalformedAnswer,
+    OutcomeUnknown,
+    RateLimited,
+    Unreachable,
+)
+
+WEIGHT_HEADER = "x-mbx-used-weight-1m"
+#: Codes with which the venue itself says that it does not know what became of a request.
+_UNKNOWN_CODES = frozenset({-1000, -1006, -1007})
+#: How much of an answer is kept for a person to look at.
+_RAW_SHOWN = 300
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """One context for all clients: loading the certificates takes longer than a request."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
+class Transport:
+    """Sends requests over kept-alive connections.
+
+    Args:
+        base: the REST address.
+        timeout_s: for connecting, sending and each wait for bytes.
+        on_weight: told the used request weight that an answer's header says.
+    """
+
+    def __init__(self, base: str, timeout_s: float, on_weight: Callable[[int], None] | None) -> None:
+        self._base = base
+        self._on_weight = on_weight
+        self._http = httpx.AsyncClient(
+            verify=_tls() if base.startswith("https:") else False,  # no TLS, so no certificates to load
+            timeout=httpx.Timeout(timeout_s),
+            limits=httpx.Limits(max_connections=20, max_keepalive_connections=10, keepalive_expiry=60),
+            trust_env=False,
+            follow_redirects=False,
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def send(self, method: str, path: str, string: str, *, changes: bool) -> Any:
+        """Send ``string`` (the encoded, signed parameters) exactly as it is; returns the parsed JSON.
+
+        GET carries it as query, without a content type; the others as form body. ``changes`` says whether
+        the request can change something, so whether a lost answer leaves an unknown outcome.
+
+        Raises:
+            AsterError: one of its subclasses.
+        """
+        request = self._request(method, path, string)
+        try:
+            answer = await self._http.send(request)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise Unreachable(
+                f"{self._host} cannot be reached: {_words(error)}",
+                remedy="check the network and rest_url; nothing was sent",
+            ) from error
+        except httpx.TransportError as error:
+            raise self._lost(method, path, _words(error), changes) from error
+        self._told_weight(answer)
+        return self._parse(answer, method, path, changes)
+
+    @property
+    def _host(self) -> str:
+        return self._base.split("://", 1)[-1]
+
+    def _request(self, method: str, path: str, string: str) -> httpx.Request:
+        if method != "GET":
+            headers = {"Content-Type": "application/x-www-form-urlencoded"}
+            return self._http.build_request(
+                method, self._base + path, content=string.encode(), headers=headers
+            )
+        request = self._http.build_request(
+            method, f"{self._base}{path}?{string}" if string else self._base + path
+        )
+        if request.url.query != string.encode():
+            # The signature covers the raw string: a re-encoded one would be another request.
+            raise MalformedAnswer(f"{path}: the query would be sent in another spelling than it was signed")
+        return request
+
+    def _lost(self, method: str, path: str, why: str, changes: bool) -> AsterError:
+        if changes:
+            return OutcomeUnknown(
+                f"{method} {path} was sent and not answered ({why}): it may have happened",
+                remedy="do not send it again; look at the exchange",
+            )
+        return Unreachable(f"{self._host} did not answer {path}: {why}", remedy="it is asked again by itself")
+
+    def _told_weight(self, answer: httpx.Response) -> None:
+        used = answer.headers.get(WEIGHT_HEADER, "")
+        if self._on_weight is not None and used.isdigit():
+            self._on_weight(int(used))
+
+    def _parse(self, answer: httpx.Response, method: str, path: str, changes: bool) -> Any:
+        raw = answer.text[:_RAW_SHOWN]
+        try:
+            body = json.loads(answer.text, parse_float=Decimal)
+        except ValueError:
+            body = None
+        number, text = _code(body)
+        if answer.status_code >= 500 or (changes and number in _UNKNOWN_CODES):
+            error = self._lost(method, path, f"HTTP {answer.status_code}", changes)
+            error.code, error.raw = str(number or f"HTTP {answer.status_code}"), raw
+            raise error
+        if answer.status_code in (418, 429) or number in LIMIT_CODES:
+            raise RateLimited(answer.status_code, number, text, _retry_after(answer), raw)
+        if answer.status_code >= 400 or number < 0:
+            if body is None and answer.status_code != 403:
+                raise MalformedAnswer(
+                    f"HTTP {answer.status_code} without JSON from {path}",
+                    code=f"HTTP {answer.status_code}",
+                    remedy="is rest_url the address of the API?",
+                    raw=raw,
+                )
+            raise AnswerError(answer.status_code, number, text or answer.reason_phrase, raw)
+        if body is None:
+            if changes:
+                raise OutcomeUnknown(
+                    f"{method} {path} was answered with something unreadable: it may have happened",
+                    remedy="do not send it again; look at the exchange",
+                    raw=raw,
+                )
+            raise MalformedAnswer(
+                f"{path} was answered with something that is no JSON",
+                remedy="is rest_url the address of the API?",
+                raw=raw,
+            )
+        return body
+
+
+def _code(body: Any) -> tuple[int, str]:
+    if not isinstance(body, dict):
+        return 0, ""
+    try:
+        return int(body.get("code", 0)), str(body.get("msg", ""))
+    except (TypeError, ValueError):
+        return 0, str(body.get("msg", ""))
+
+
+def _retry_after(answer: httpx.Response) -> float:
+    value = answer.headers.get("retry-after", "")
+    return float(value) if value.isdigit() else 60.0
+
+
+def _words(error: Exception) -> str:
+    return str(error) or type(error).__name__
