@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 
 import structlog
@@ -33,6 +34,7 @@ class Core:
         self.state = FleetState(network=network, read_only=read_only, initial_balance=initial_balance)
         self._sync_stale_ms = max(60, 3 * sync_seconds) * 1000
         self._listeners: list[Callable[[Event], None]] = []
+        self._starting: dict[str, None] = {}
         self._dirty = asyncio.Event()
         self._dirty.set()
 
@@ -58,6 +60,17 @@ class Core:
             log.info("feed", name=event.name, state=event.state, detail=event.detail)
         for listener in self._listeners:
             listener(event)
+
+    def expect(self, name: str) -> None:
+        """A part has been started that has neither answered nor failed yet."""
+        self._starting[name] = None
+        self._dirty.set()
+
+    def settle(self, name: str) -> None:
+        """A part has answered or failed for the first time."""
+        if name in self._starting:
+            del self._starting[name]
+            self._dirty.set()
 
     def feed(self, name: str, state: FeedState, detail: str = "") -> None:
         """Say that a feed changed its state (told once, not every second)."""
@@ -90,7 +103,8 @@ class Core:
 
     def snapshot(self) -> FleetSnapshot:
         """The fleet now."""
-        return snapshot(self.state, now_ms(), sync_stale_ms=self._sync_stale_ms)
+        seen = snapshot(self.state, now_ms(), sync_stale_ms=self._sync_stale_ms)
+        return replace(seen, starting=tuple(self._starting))
 
     async def publish_on_a_clock(self, publish: Callable[[FleetSnapshot], None]) -> None:
         """Hand a snapshot to ``publish`` after changes, at most every :data:`TICK_SECONDS`."""

@@ -1,0 +1,68 @@
+"""The documents this project adds, ``orders`` and ``errors``, as the events they are shown as.
+
+Exact decimals stand in them as Decimal128 or text, never as doubles. Reading one never fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, cast
+
+from aster_tui.domain.documents import Fields, as_decimal
+from aster_tui.domain.events import ErrorRaised, OrderRecorded
+from aster_tui.domain.trading import ZERO, Side
+
+
+def parse_order_record(raw: Mapping[str, Any]) -> OrderRecorded:
+    """One document of ``orders``: what the sender knows of an order beyond what the venue tells."""
+    fields = Fields(raw, "order")
+    latency = as_decimal(raw.get("latencyMs"))
+    return OrderRecorded(
+        at=fields.whole("timestamp", optional=True),
+        agent=fields.text("agentName", optional=True),
+        client_order_id=fields.text("clientOrderId") or str(raw.get("_id", "")),
+        symbol=fields.text("symbol", "?"),
+        side=cast(Side, fields.choice("side", ("BUY", "SELL"), "BUY")),
+        order_type=fields.text("type", "?"),
+        status=fields.text("status", "UNKNOWN"),
+        quantity=fields.number("quantity"),
+        executed=fields.number("executed", ZERO, optional=True),
+        average_price=fields.number("averagePrice", ZERO, optional=True),
+        price=fields.number("price", ZERO, optional=True),
+        mark_price=as_decimal(raw.get("markPrice")),
+        latency_ms=int(latency) if latency is not None else None,
+        reduce_only=raw.get("reduceOnly") is True,
+    )
+
+
+def parse_error_record(raw: Mapping[str, Any]) -> ErrorRaised:
+    """One document of ``errors``."""
+    fields = Fields(raw, "error")
+    return ErrorRaised(
+        at=fields.whole("timestamp", optional=True),
+        source=fields.text("source", "agent", optional=True),
+        message=fields.text("message", "(no text)"),
+        agent=fields.text("agentName", optional=True) or None,
+        code=fields.text("code", optional=True),
+        remedy=fields.text("remedy", optional=True),
+        raw=fields.text("raw", optional=True),
+    )
+
+
+def error_record(error: ErrorRaised) -> dict[str, Any]:
+    """The document of ``errors`` that :func:`parse_error_record` reads back."""
+    return {
+        "timestamp": error.at,
+        "source": error.source,
+        "message": error.message,
+        "agentName": error.agent,
+        "code": error.code,
+        "remedy": error.remedy,
+        "raw": error.raw,
+    }
+
+
+def exact(value: Any) -> Any:
+    """A Decimal as text, so that no decimal is lost; anything else as it is."""
+    return format(value, "f") if isinstance(value, Decimal) else value

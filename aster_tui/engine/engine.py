@@ -1,0 +1,112 @@
+"""The engine's body: builds the parts, runs them on the engine's loop, takes commands.
+
+Read-only is a type here: the exchange client is an :class:`~aster_tui.aster.rest.Observer`, which has no
+trading method, and the database a reader, which has no write method.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from aster_tui.aster.rest import Observer
+from aster_tui.aster.venue import Venue
+from aster_tui.config import Settings
+from aster_tui.domain.commands import Command, SyncAgents
+from aster_tui.domain.views import FleetSnapshot
+from aster_tui.engine.account_feed import AccountFeeds
+from aster_tui.engine.core import Core, Watchdog
+from aster_tui.engine.store_feed import MONGO, StoreFeed
+from aster_tui.engine.supervise import keep_running
+from aster_tui.engine.sync import SyncService
+from aster_tui.engine.venue_feed import EXCHANGE, MARKS, VenueFeed
+from aster_tui.store.base import StoreReader, StoreWriter
+from aster_tui.store.mongo import MongoWriter, connect
+
+
+class Engine:
+    """Everything of one console or command that talks to the exchange and the database.
+
+    Args:
+        settings: the settings in force.
+        environment: the variables that name agents' addresses and keys.
+    """
+
+    def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
+        self.core = Core(
+            network=settings.network,
+            read_only=settings.watching,
+            initial_balance=settings.initial_balance,
+            sync_seconds=settings.sync_seconds,
+        )
+        self._watchdog = Watchdog(self.core, settings.stale_seconds)
+        self._venue = Venue(settings.rest_url, settings.ws_url, settings.chain_id, settings.nonce_window_s)
+        self._public = Observer(self._venue, on_weight=self._weight)
+        self._feed = VenueFeed(self.core, self._public, self._venue, self._watchdog)
+        self._store = _store(settings)
+        if settings.no_keys:
+            environment = {n: v for n, v in environment.items() if not n.upper().endswith("PRIVATE_KEY")}
+        self._documents = StoreFeed(
+            self.core, self._store, self._watchdog, environment, settings.state_folder
+        )
+        self._accounts = AccountFeeds(
+            self.core, self._venue, environment, no_keys=settings.no_keys, on_weight=self._weight
+        )
+        writer: StoreWriter | None = self._store if isinstance(self._store, MongoWriter) else None
+        self._sync = SyncService(
+            self.core,
+            client=self._accounts.client,
+            store=writer,
+            blocked=_blocked(settings),
+            initial_balance=settings.initial_balance,
+            every_seconds=settings.sync_seconds,
+        )
+
+    async def run(self, publish: Callable[[FleetSnapshot], None]) -> None:
+        """Run every part until cancelled, then close sockets and the database."""
+        core = self.core
+        for name in (EXCHANGE, MARKS, MONGO):
+            core.expect(name)
+            core.feed(name, "down", "connecting")
+        core.listen(self._accounts.listen)
+        core.listen(self._sync.listen)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(core.publish_on_a_clock(publish))
+                tasks.create_task(keep_running(core, "the watchdog", self._watchdog.run))
+                tasks.create_task(keep_running(core, "the accounts", self._accounts.run))
+                tasks.create_task(keep_running(core, "the exchange feed", self._feed.run))
+                tasks.create_task(keep_running(core, "the database feed", self._documents.run))
+                tasks.create_task(keep_running(core, "the sync", self._sync.run))
+        finally:
+            await self._public.aclose()
+            if self._store is not None:
+                await self._store.close()
+
+    def submit(self, command: Command) -> None:
+        """Take a command; called on the engine's loop."""
+        if isinstance(command, SyncAgents):
+            self._sync.ask(command.agent_ids)
+
+    def _weight(self, used: int) -> None:
+        self._feed.weight(used)
+
+
+def _store(settings: Settings) -> StoreReader | None:
+    if settings.mongodb_uri is None:
+        return None
+    return connect(
+        settings.mongodb_uri.get_secret_value(),
+        settings.mongodb_database,
+        writable=not settings.watching,
+    )
+
+
+def _blocked(settings: Settings) -> str:
+    if settings.no_keys:
+        return "this process loaded no keys (--no-keys)"
+    if settings.read_only:
+        return "this process was started read-only"
+    if settings.mongodb_uri is None:
+        return "no database is configured (MONGODB_URI)"
+    return ""

@@ -1,0 +1,77 @@
+"""The agents of the last connection, kept on disk for when MongoDB is away."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from aster_tui.domain.documents import AgentDocument
+
+log = structlog.get_logger(__name__)
+
+FILE = "agents.json"
+
+
+def remember(state: Path, network: str, agents: Iterable[AgentDocument]) -> None:
+    """Write the real agents' names and addresses; never a key. Replaces the file in one step."""
+    rows = [
+        {
+            "id": a.agent_id,
+            "name": a.name,
+            "strategy": a.strategy,
+            "user": a.user_address,
+            "signer": a.signer_address,
+        }
+        for a in agents
+        if not a.paper and a.user_address
+    ]
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    known = {**_read(state), network: rows}
+    handle, name = tempfile.mkstemp(dir=state, prefix=FILE)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(known, file, indent=1)
+        Path(name).replace(state / FILE)
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def recall(state: Path, network: str) -> tuple[AgentDocument, ...]:
+    """The agents remembered for a network, treated as real."""
+    found = []
+    for row in _read(state).get(network, []):
+        if not isinstance(row, dict):
+            continue
+        texts = {key: value for key, value in row.items() if isinstance(value, str)}
+        if "name" in texts:
+            found.append(
+                AgentDocument(
+                    agent_id=texts.get("id") or f"remembered:{texts['name']}",
+                    name=texts["name"],
+                    strategy=texts.get("strategy", ""),
+                    balance=Decimal(0),
+                    paper=False,
+                    user_address=texts.get("user"),
+                    signer_address=texts.get("signer"),
+                )
+            )
+    return tuple(found)
+
+
+def _read(state: Path) -> dict[str, Any]:
+    try:
+        content = json.loads((state / FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        log.warning("remembered agents could not be read", error=str(error))
+        return {}
+    return content if isinstance(content, dict) else {}

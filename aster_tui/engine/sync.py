@@ -1,0 +1,179 @@
+"""Sync: what the exchange says of an agent's account goes into MongoDB, and differences are named.
+
+An agent is synced at the first connection, after its fills, on a timer and on demand. Never two syncs
+of one agent at a time; requests that arrive meanwhile become one more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from decimal import Decimal
+
+from aster_tui.aster.errors import AsterError
+from aster_tui.aster.rest import Observer
+from aster_tui.domain.documents import AgentDocument
+from aster_tui.domain.events import (
+    AccountSnapshot,
+    ErrorRaised,
+    Event,
+    OrderUpdate,
+    SyncFinished,
+    SyncStarted,
+)
+from aster_tui.domain.sync_plan import plan_sync
+from aster_tui.domain.trading import account_key
+from aster_tui.engine.core import Core, now_ms
+from aster_tui.engine.supervise import Tasks
+from aster_tui.store.base import StoreError, StoreWriter
+
+#: A market order and its protective orders come as a burst: one sync for all of them.
+SETTLE_SECONDS = 1.0
+
+
+class SyncService:
+    """Runs the syncs of all real agents.
+
+    Args:
+        client: gives the client of an account, None while its feed does not run.
+        store: gives the database writer; None in read-only mode or without a database.
+        blocked: why nothing can be synced at all ("" if it can): shown when somebody asks.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        *,
+        client: Callable[[str], Observer | None],
+        store: StoreWriter | None,
+        blocked: str,
+        initial_balance: Decimal,
+        every_seconds: int,
+    ) -> None:
+        self._core = core
+        self._client = client
+        self._store = store
+        self._blocked = blocked
+        self._initial = initial_balance
+        self._every = every_seconds
+        self._tasks = Tasks()
+        self._again: set[str] = set()
+        self._just_filled: dict[str, set[str]] = {}
+        self._first: set[str] = set()
+
+    def listen(self, event: Event) -> None:
+        """Sync after fills, and once when an account was first read."""
+        if isinstance(event, OrderUpdate) and event.execution == "TRADE":
+            for agent in self._core.state.agents_of(event.account):
+                self._just_filled.setdefault(agent.agent_id, set()).add(event.order.symbol)
+                self._request(agent.agent_id, SETTLE_SECONDS)
+        elif isinstance(event, AccountSnapshot):
+            for agent in self._core.state.agents_of(event.account):
+                if agent.agent_id not in self._first:
+                    self._first.add(agent.agent_id)
+                    self._request(agent.agent_id, 0)
+
+    async def run(self) -> None:
+        """The timer, until cancelled; ends running syncs on the way out."""
+        try:
+            while True:
+                await asyncio.sleep(self._every)
+                for agent in self._real():
+                    self._request(agent.agent_id, 0)
+        finally:
+            await self._tasks.close()
+
+    def ask(self, agent_ids: tuple[str, ...]) -> None:
+        """A person asked. No ids means every real agent. What cannot be done says why."""
+        if self._blocked:
+            self._core.problem("sync", f"nothing was synced: {self._blocked}")
+            return
+        agents = self._core.state.agents
+        chosen = [agents[i] for i in agent_ids if i in agents] if agent_ids else self._real()
+        for agent in chosen:
+            if agent.paper:
+                self._core.problem(
+                    "sync", f"{agent.name} trades on paper: no account to sync", agent=agent.name
+                )
+            else:
+                self._request(agent.agent_id, 0)
+        if not chosen:
+            self._core.problem("sync", "no real agent is known: nothing to sync")
+
+    def _real(self) -> list[AgentDocument]:
+        return [a for a in self._core.state.agents.values() if not a.paper]
+
+    def _request(self, agent_id: str, delay: float) -> None:
+        if self._blocked or self._store is None:
+            return
+        if agent_id in self._tasks:
+            self._again.add(agent_id)
+            return
+        self._tasks.start(agent_id, self._work(agent_id, delay))
+
+    async def _work(self, agent_id: str, delay: float) -> None:
+        while True:
+            await asyncio.sleep(delay)
+            self._again.discard(agent_id)
+            agent = self._core.state.agents.get(agent_id)
+            if agent is None or agent.paper:
+                return
+            await self._sync(agent)
+            if agent_id not in self._again:
+                return
+            delay = SETTLE_SECONDS
+
+    async def _sync(self, agent: AgentDocument) -> None:
+        self._core.emit(SyncStarted(agent.agent_id, now_ms()))
+        expected = self._just_filled.pop(agent.agent_id, set())
+        error, drift = "", ()  # type: str, tuple[str, ...]
+        try:
+            drift = await self._through(agent, expected)
+        except (AsterError, StoreError) as problem:
+            error = str(problem)
+            self._just_filled.setdefault(agent.agent_id, set()).update(expected)
+            self._core.emit(
+                ErrorRaised(
+                    now_ms(),
+                    "sync",
+                    f"{agent.name} was not synced: {problem}",
+                    agent=agent.name,
+                    code=getattr(problem, "code", ""),
+                    remedy=problem.remedy,
+                )
+            )
+        except BaseException:
+            self._core.emit(SyncFinished(agent.agent_id, now_ms(), error="interrupted"))
+            raise
+        self._core.emit(SyncFinished(agent.agent_id, now_ms(), drift, error))
+
+    async def _through(self, agent: AgentDocument, expected: set[str]) -> tuple[str, ...]:
+        store = self._store
+        client = self._client(agent.user_address) if agent.user_address else None
+        if store is None or client is None:
+            raise StoreError(
+                "its account cannot be read", remedy="see the line about its key or its user stream"
+            )
+        seen = await client.account_snapshot(open_orders=False)
+        self._core.emit(seen)
+        at = now_ms()
+        await store.sync_account(agent.agent_id, seen.wallet_balance, self._initial, at)
+        sharing = self._core.state.agents_of(agent.user_address or "")
+        others = [a.name for a in sharing if a.agent_id != agent.agent_id]
+        if others:
+            # One position on the exchange, several owners: sharing it out needs the order journal.
+            return (f"shares its account with {', '.join(others)}: balance synced, positions not attributed",)
+        documents = await store.open_positions(agent.agent_id)
+        account = self._core.state.accounts[account_key(seen.account)]
+        plan = plan_sync(
+            agent.agent_id,
+            agent.name,
+            documents,
+            seen.positions,
+            self._core.state.marks,
+            at,
+            expected=expected,
+            orders=tuple(account.orders.values()),
+        )
+        await store.apply_sync(agent.agent_id, plan, at)
+        return plan.drift

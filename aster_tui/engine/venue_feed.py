@@ -1,0 +1,89 @@
+"""What is public at the exchange: reachability, clock, symbols and mark prices."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aster_tui.aster.errors import AsterError
+from aster_tui.aster.rest import Observer
+from aster_tui.aster.streams import MarkPriceStream
+from aster_tui.aster.venue import Venue
+from aster_tui.domain.events import ClockMeasured, FeedHeard, FeedState, MarkPrices, SymbolsLoaded, WeightUsed
+from aster_tui.engine.core import Core, Watchdog, now_ms
+
+EXCHANGE, MARKS = "exchange", "marks"
+CLOCK_SECONDS = 5.0
+#: Filters change rarely; a symbol that stops trading should still be noticed the same hour.
+SYMBOLS_SECONDS = 1800.0
+
+
+class VenueFeed:
+    """Measures the clock every few seconds, loads the symbols, and follows the mark prices."""
+
+    def __init__(self, core: Core, client: Observer, venue: Venue, watchdog: Watchdog) -> None:
+        self._core = core
+        self._client = client
+        self._watchdog = watchdog
+        self._symbols_at = 0.0
+        self._weight_limit = 2400
+        self._stream = MarkPriceStream(
+            venue,
+            on_prices=self._prices,
+            on_state=self._marks_state,
+            on_problem=lambda message, raw: core.problem("stream", message, raw=raw),
+        )
+
+    def weight(self, used: int) -> None:
+        """Take the used weight that an answer's header told."""
+        self._core.emit(WeightUsed(now_ms(), used, self._weight_limit))
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        self._watchdog.watch(EXCHANGE, int(CLOCK_SECONDS * 2500))
+        self._watchdog.watch(MARKS)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._clock())
+            tasks.create_task(self._stream.run())
+
+    async def _clock(self) -> None:
+        while True:
+            try:
+                await self._measure()
+            except AsterError as error:
+                self._failed(error)
+            self._core.settle(EXCHANGE)
+            await asyncio.sleep(CLOCK_SECONDS)
+
+    async def _measure(self) -> None:
+        clock = await self._client.measure_clock()
+        at = now_ms()
+        self._core.emit(ClockMeasured(at, clock.offset_ms, clock.round_trip_ms))
+        self._core.feed(EXCHANGE, "live")
+        self._core.emit(FeedHeard(EXCHANGE, at))
+        loop_time = asyncio.get_running_loop().time()
+        if not self._core.state.rules or loop_time - self._symbols_at > SYMBOLS_SECONDS:
+            info = await self._client.exchange_info()
+            self._symbols_at, self._weight_limit = loop_time, info.weight_limit
+            self._core.emit(SymbolsLoaded(now_ms(), info.rules))
+        if not self._core.state.marks:
+            # The stream pushes once a second; the first screen need not wait for it.
+            self._core.emit(await self._client.mark_prices())
+
+    def _failed(self, error: AsterError) -> None:
+        known = self._core.state.feeds.get(EXCHANGE)
+        if known is None or known.state != "down":  # told once per outage; the feed stays marked
+            self._core.problem(EXCHANGE, error.message, code=error.code, remedy=error.remedy, raw=error.raw)
+        self._core.feed(EXCHANGE, "down", error.message)
+
+    def _prices(self, prices: MarkPrices) -> None:
+        self._core.emit(prices)
+        self._core.emit(FeedHeard(MARKS, now_ms()))
+        self._core.settle(MARKS)
+
+    def _marks_state(self, state: FeedState, detail: str) -> None:
+        known = self._core.state.feeds.get(MARKS)
+        if state == "down" and (known is None or known.state != "down"):
+            self._core.problem(MARKS, f"mark prices: {detail}", remedy="reconnecting by itself")
+        self._core.feed(MARKS, state, detail)
+        if state == "down":
+            self._core.settle(MARKS)

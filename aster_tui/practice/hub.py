@@ -1,0 +1,182 @@
+"""The sockets: who listens to what, and one writer per socket so that a slow one delays nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from aster_tui.practice.faults import Faults
+
+#: Frames a socket may be behind before it is closed.
+BACKLOG = 2_000
+PING_SECONDS = 300.0
+MARKET_STREAMS = ("!markPrice@arr", "!markPrice@arr@1s")
+
+
+@dataclass(slots=True)
+class ListenKey:
+    """A user's key to the stream and when it ends (server time, ms)."""
+
+    key: str
+    user: str
+    expires_ms: int
+
+
+@dataclass(eq=False, slots=True)
+class Socket:
+    """One connection: its streams, its user if it is a user stream, and its frames to be sent."""
+
+    socket: web.WebSocketResponse
+    streams: frozenset[str]
+    wrapped: bool
+    user: str | None
+    key: str | None
+    transport: asyncio.BaseTransport | None
+    frames: asyncio.Queue[str] = field(default_factory=lambda: asyncio.Queue(BACKLOG))
+
+    def cut(self) -> None:
+        """End the connection without a farewell."""
+        if isinstance(self.transport, asyncio.WriteTransport):
+            self.transport.abort()
+
+
+class Hub:
+    """All open sockets and listen keys."""
+
+    def __init__(self, faults: Faults, listen_key_seconds: float) -> None:
+        self._faults = faults
+        self._key_ms = int(listen_key_seconds * 1000)
+        self._sockets: set[Socket] = set()
+        self._keys: dict[str, ListenKey] = {}
+
+    @property
+    def count(self) -> int:
+        """Open sockets."""
+        return len(self._sockets)
+
+    # Listen keys
+
+    def create_key(self, user: str, now_ms: int) -> str:
+        """The user's live key, extended, or a new one."""
+        known = self._keys.get(user)
+        if known is None or known.expires_ms <= now_ms:
+            known = self._keys[user] = ListenKey(secrets.token_hex(32), user, 0)
+        known.expires_ms = now_ms + self._key_ms
+        return known.key
+
+    def renew_key(self, user: str, now_ms: int) -> bool:
+        """Extend the live key; False when there is none."""
+        known = self._keys.get(user)
+        if known is None or known.expires_ms <= now_ms:
+            return False
+        known.expires_ms = now_ms + self._key_ms
+        return True
+
+    async def close_key(self, user: str) -> None:
+        """End the key and its sockets."""
+        known = self._keys.pop(user, None)
+        if known is not None:
+            await self._close(s for s in [*self._sockets] if s.key == known.key)
+
+    def user_of(self, key: str, now_ms: int) -> str | None:
+        """Whose key it is; None when nobody's."""
+        return next((k.user for k in self._keys.values() if k.key == key and k.expires_ms > now_ms), None)
+
+    async def expire_keys(self, now_ms: int) -> None:
+        """Tell the sockets of keys that ended, and close them."""
+        for known in [k for k in self._keys.values() if k.expires_ms <= now_ms]:
+            del self._keys[known.user]
+            event = {"e": "listenKeyExpired", "E": now_ms, "listenKey": known.key}
+            self.user_event(known.user, event)
+            await asyncio.sleep(0)
+            await self._close(s for s in [*self._sockets] if s.key == known.key)
+
+    # Events
+
+    def user_event(self, user: str, event: dict[str, Any]) -> None:
+        """Send to every socket of a user."""
+        for socket in self._sockets:
+            if socket.user == user:
+                self._send(socket, socket.key or "", event)
+
+    def market_event(self, marks: list[dict[str, Any]]) -> None:
+        """Send the marks to whoever listens to all of them or to one."""
+        for socket in self._sockets:
+            for stream in socket.streams:
+                if stream in MARKET_STREAMS:
+                    self._send(socket, stream, marks)
+                elif "@markPrice" in stream:
+                    symbol = stream.split("@", 1)[0].upper()
+                    for mark in marks:
+                        if mark["s"] == symbol:
+                            self._send(socket, stream, mark)
+
+    def _send(self, socket: Socket, stream: str, payload: Any) -> None:
+        if self._faults.strikes("ws-silent"):
+            return
+        body = {"stream": stream, "data": payload} if socket.wrapped else payload
+        try:
+            socket.frames.put_nowait(json.dumps(body, separators=(",", ":")))
+        except asyncio.QueueFull:
+            # It reads too slowly: it must reconnect and read a snapshot, not get old frames for ever.
+            socket.cut()
+
+    # Connections
+
+    async def serve(
+        self,
+        request: web.Request,
+        streams: Iterable[str],
+        *,
+        wrapped: bool,
+        user: str | None,
+        key: str | None,
+    ) -> web.WebSocketResponse:
+        """One connection, until either side ends it."""
+        response = web.WebSocketResponse(heartbeat=PING_SECONDS, max_msg_size=1 << 16)
+        await response.prepare(request)
+        socket = Socket(response, frozenset(streams), wrapped, user, key, request.transport)
+        self._sockets.add(socket)
+        writer = asyncio.create_task(_write(socket))
+        try:
+            async for message in response:
+                if message.type in (WSMsgType.ERROR, WSMsgType.CLOSE):
+                    break
+        finally:
+            self._sockets.discard(socket)
+            writer.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await writer
+        return response
+
+    async def drop_all(self) -> None:
+        """Cut every connection without a farewell."""
+        for socket in [*self._sockets]:
+            socket.cut()
+
+    async def close(self) -> None:
+        """Close every connection as a server that goes away does."""
+        await self._close([*self._sockets])
+
+    async def _close(self, sockets: Iterable[Socket]) -> None:
+        closing = [s.socket.close(code=WSCloseCode.GOING_AWAY) for s in sockets]
+        if closing:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    await asyncio.gather(*closing, return_exceptions=True)
+
+
+async def _write(socket: Socket) -> None:
+    while True:
+        frame = await socket.frames.get()
+        try:
+            await socket.socket.send_str(frame)
+        except (ConnectionError, RuntimeError):
+            return  # closing: the reader ends the connection

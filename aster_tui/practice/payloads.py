@@ -1,0 +1,210 @@
+"""The venue's JSON, from this exchange's state. Numbers are strings, as on the wire."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from aster_tui.practice.ledger import CENT8, ZERO, Account, Position
+from aster_tui.practice.listings import LISTINGS
+from aster_tui.practice.market import Quote
+from aster_tui.practice.orders import Order
+
+FUNDING_INTERVAL_MS = 8 * 3600 * 1000
+
+
+def text(value: Decimal) -> str:
+    """A decimal as the venue writes it: no exponent."""
+    return format(value, "f") if value else "0"
+
+
+def eight(value: Decimal) -> str:
+    """A decimal with the venue's eight places."""
+    return format(value.quantize(CENT8), "f")
+
+
+def order(row: Order, *, acknowledged_only: bool = False) -> dict[str, Any]:
+    """An order of POST, GET, DELETE order and openOrders. An ACK says nothing of what was executed."""
+    executed = ZERO if acknowledged_only else row.executed
+    return {
+        "orderId": row.order_id,
+        "symbol": row.symbol,
+        "status": "NEW" if acknowledged_only else row.status,
+        "clientOrderId": row.client_id,
+        "price": text(row.price),
+        "avgPrice": "0.00000" if acknowledged_only else average(row),
+        "origQty": text(row.quantity),
+        "executedQty": text(executed),
+        "cumQty": text(executed),
+        "cumQuote": "0" if acknowledged_only else text(row.quote),
+        "timeInForce": row.force,
+        "type": row.kind,
+        "reduceOnly": row.reduce_only,
+        "closePosition": row.close_position,
+        "side": row.side,
+        "positionSide": "BOTH",
+        "stopPrice": text(row.stop),
+        "workingType": row.working,
+        "priceProtect": row.protect,
+        "origType": row.original,
+        "time": row.created_ms,
+        "updateTime": row.updated_ms,
+    }
+
+
+def average(row: Order) -> str:
+    """The average price to the tick's places and three more."""
+    places = LISTINGS[row.symbol].tick_places + 3
+    return format(row.average.quantize(Decimal(1).scaleb(-places)), "f")
+
+
+def order_event(
+    row: Order,
+    at: int,
+    execution: str,
+    *,
+    last: Decimal = ZERO,
+    price: Decimal = ZERO,
+    fee: Decimal | None = None,
+    realized: Decimal = ZERO,
+    trade_id: int = 0,
+    maker: bool = False,
+) -> dict[str, Any]:
+    """ORDER_TRADE_UPDATE."""
+    o: dict[str, Any] = {
+        "s": row.symbol,
+        "c": row.client_id,
+        "S": row.side,
+        "o": row.kind,
+        "f": row.force,
+        "q": text(row.quantity),
+        "p": text(row.price),
+        "ap": average(row),
+        "sp": text(row.stop),
+        "x": execution,
+        "X": row.status,
+        "i": row.order_id,
+        "l": text(last),
+        "z": text(row.executed),
+        "L": text(price),
+        "T": at,
+        "t": trade_id,
+        "b": "0",
+        "a": "0",
+        "m": maker,
+        "R": row.reduce_only,
+        "wt": row.working,
+        "ot": row.original,
+        "ps": "BOTH",
+        "cp": row.close_position,
+        "rp": text(realized),
+    }
+    if fee is not None:
+        o |= {"N": "USDT", "n": eight(fee)}
+    return {"e": "ORDER_TRADE_UPDATE", "E": at, "T": at, "o": o}
+
+
+def account_event(
+    account: Account, at: int, reason: str, changed: Decimal, touched: list[Position]
+) -> dict[str, Any]:
+    """ACCOUNT_UPDATE: the balance and the positions that changed."""
+    return {
+        "e": "ACCOUNT_UPDATE",
+        "E": at,
+        "T": at,
+        "a": {
+            "m": reason,
+            "B": [
+                {"a": "USDT", "wb": eight(account.wallet), "cw": eight(account.wallet), "bc": eight(changed)}
+            ],
+            "P": [
+                {
+                    "s": p.symbol,
+                    "pa": text(p.amount),
+                    "ep": eight(p.entry),
+                    "cr": eight(p.realized),
+                    "up": "0",
+                    "mt": "cross",
+                    "iw": "0.00000000",
+                    "ps": p.side,
+                    "ma": "USDT",
+                }
+                for p in touched
+            ],
+        },
+    }
+
+
+def leverage_event(symbol: str, leverage: int, at: int) -> dict[str, Any]:
+    """ACCOUNT_CONFIG_UPDATE."""
+    return {"e": "ACCOUNT_CONFIG_UPDATE", "E": at, "T": at, "ac": {"s": symbol, "l": leverage}}
+
+
+def mark_event(symbol: str, quote: Quote, at: int) -> dict[str, Any]:
+    """One element of ``!markPrice@arr``."""
+    return {
+        "e": "markPriceUpdate",
+        "E": at,
+        "s": symbol,
+        "p": eight(quote.mark),
+        "i": eight(quote.index),
+        "P": eight(quote.mark),
+        "r": "0.00010000",
+        "T": next_funding(at),
+    }
+
+
+def premium_index(symbol: str, quote: Quote, at: int) -> dict[str, Any]:
+    """GET premiumIndex, one symbol."""
+    return {
+        "symbol": symbol,
+        "markPrice": eight(quote.mark),
+        "indexPrice": eight(quote.index),
+        "estimatedSettlePrice": eight(quote.index),
+        "lastFundingRate": "0.00010000",
+        "nextFundingTime": next_funding(at),
+        "interestRate": "0.00010000",
+        "time": at,
+    }
+
+
+def next_funding(at: int) -> int:
+    """When funding is next, Unix ms."""
+    return (at // FUNDING_INTERVAL_MS + 1) * FUNDING_INTERVAL_MS
+
+
+def position_risk(account: Account, symbol: str, quote: Quote, liquidation: Decimal) -> dict[str, Any]:
+    """A row of positionRisk; also for a symbol without a position."""
+    position = account.positions.get((symbol, "BOTH")) or Position(symbol)
+    return {
+        "symbol": symbol,
+        "positionAmt": text(position.amount),
+        "entryPrice": eight(position.entry),
+        "markPrice": eight(quote.mark),
+        "unRealizedProfit": eight(position.unrealized(quote.mark)),
+        "liquidationPrice": text(liquidation),
+        "leverage": str(account.leverage(symbol)),
+        "maxNotionalValue": text(LISTINGS[symbol].max_notional),
+        "marginType": "cross",
+        "isolatedMargin": "0.00000000",
+        "isAutoAddMargin": "false",
+        "positionSide": "BOTH",
+        "notional": eight(position.amount * quote.mark),
+        "isolatedWallet": "0",
+        "updateTime": position.updated_ms,
+    }
+
+
+def balance(account: Account, unrealized: Decimal, available: Decimal) -> dict[str, Any]:
+    """A row of GET balance."""
+    return {
+        "accountAlias": account.name,
+        "asset": "USDT",
+        "balance": eight(account.wallet),
+        "crossWalletBalance": eight(account.wallet),
+        "crossUnPnl": eight(unrealized),
+        "availableBalance": eight(available),
+        "maxWithdrawAmount": eight(available),
+        "marginAvailable": True,
+        "updateTime": account.updated_ms,
+    }

@@ -1,0 +1,326 @@
+"""MongoDB behind the store interface: the only module that imports motor.
+
+Motor gets critical fixes only, until May 2027. Its successor is pymongo's own asynchronous client, with
+nearly the same calls: moving is a change to this file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from aster_tui.domain.documents import (
+    HUNDRED,
+    AgentDocument,
+    PositionDocument,
+    TradeDocument,
+    as_decimal,
+    parse_agent,
+    parse_position,
+    parse_trade,
+)
+from aster_tui.domain.events import ErrorRaised, OrderRecorded
+from aster_tui.domain.records import error_record, parse_error_record, parse_order_record
+from aster_tui.domain.symbols import symbol_of
+from aster_tui.domain.sync_plan import SyncPlan
+from aster_tui.domain.trading import ZERO
+from aster_tui.store.base import StoreChange, StoreError, StoreUnavailable
+
+#: Motor's default is five threads per core; a few slow queries and a stream must not fill it.
+os.environ.setdefault("MOTOR_MAX_WORKERS", "24")
+
+HEAVY = {"decisionHistory": 0, "prompt": 0}
+
+
+def connect(uri: str, database: str, *, writable: bool, timeout_s: float = 5.0) -> MongoReader | MongoWriter:
+    """A store on a database; nothing is contacted before its first use.
+
+    ``uri`` may be a ``mongodb+srv://`` one: its names are looked up on a thread at the first use. A
+    database named in the address comes before ``database``.
+    """
+    return (MongoWriter if writable else MongoReader)(uri, database, timeout_s)
+
+
+class MongoReader:
+    """Reads the fleet. It has no method that writes."""
+
+    def __init__(self, uri: str, database: str, timeout_s: float) -> None:
+        self._uri = uri
+        self._name = database
+        self._timeout_ms = int(timeout_s * 1000)
+        self._client: Any = None
+        self._opening = asyncio.Lock()
+
+    async def ping(self) -> float:
+        """Round trip in ms."""
+        database = await self._database()
+        started = time.perf_counter()
+        await self._do(lambda: database.command("ping"))
+        return (time.perf_counter() - started) * 1000
+
+    async def load_agents(self) -> tuple[AgentDocument, ...]:
+        """All agents, by name."""
+        return tuple(parse_agent(raw) for raw in await self._find("agents", {}, sort=("name", 1), limit=0))
+
+    async def open_positions(self, agent_id: str | None = None) -> tuple[PositionDocument, ...]:
+        """Positions that are not closed, of one agent or all, oldest first."""
+        query: dict[str, Any] = {"status": {"$ne": "closed"}}
+        if agent_id is not None:
+            query["agentId"] = {"$in": ids(agent_id)}
+        found = await self._find("positions", query, sort=("opened_at", 1), limit=0)
+        return tuple(parse_position(raw) for raw in found)
+
+    async def exit_pnls(self) -> dict[str, Decimal]:
+        """Realized PnL in USD by agent id; what is no number in it counts as nothing."""
+        return await self._exits({})
+
+    async def exit_pnl(self, agent_id: str) -> Decimal:
+        """Realized PnL of one agent in USD."""
+        return (await self._exits({"agentId": {"$in": ids(agent_id)}})).get(agent_id, ZERO)
+
+    async def recent_trades(self, limit: int) -> tuple[TradeDocument, ...]:
+        """The newest trades, oldest first."""
+        found = await self._find("trades", {}, sort=("timestamp", -1), limit=limit)
+        return tuple(parse_trade(raw) for raw in reversed(found))
+
+    async def recent_orders(self, limit: int) -> tuple[OrderRecorded, ...]:
+        """The newest orders, oldest first."""
+        found = await self._find("orders", {}, sort=("timestamp", -1), limit=limit)
+        return tuple(parse_order_record(raw) for raw in reversed(found))
+
+    async def recent_errors(self, limit: int) -> tuple[ErrorRaised, ...]:
+        """The newest errors, oldest first."""
+        found = await self._find("errors", {}, sort=("timestamp", -1), limit=limit)
+        return tuple(parse_error_record(raw) for raw in reversed(found))
+
+    async def watch(self, on_state: Callable[[str], None] | None = None) -> AsyncIterator[StoreChange]:
+        """Every change from now on, by a change stream or by polling."""
+        from aster_tui.store.failures import told
+        from aster_tui.store.watching import changes
+
+        database = await self._database()
+        with told():
+            async for change in changes(database, on_state, self._timeout_ms):
+                yield change
+        raise StoreUnavailable("the database ended its change stream", remedy="it is watched anew")
+
+    async def close(self) -> None:
+        """Close the connections."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    async def _database(self) -> Any:
+        from aster_tui.store.failures import told
+
+        async with self._opening:
+            if self._client is None:
+                loop = asyncio.get_running_loop()
+                with told():
+                    self._client = await asyncio.to_thread(self._connected, loop)
+        client = self._client
+        with told():
+            return client.get_default_database(default=self._name)
+
+    def _connected(self, loop: asyncio.AbstractEventLoop) -> Any:
+        # On a thread: the import takes time, and an srv address is looked up in here.
+        from motor.motor_asyncio import AsyncIOMotorClient
+
+        client: Any = AsyncIOMotorClient(
+            self._uri,
+            io_loop=loop,
+            appname="aster-tui",
+            serverSelectionTimeoutMS=self._timeout_ms,
+            connectTimeoutMS=self._timeout_ms,
+            socketTimeoutMS=2 * self._timeout_ms,
+            tz_aware=True,
+        )
+        return client
+
+    async def _do(self, ask: Callable[[], Any]) -> Any:
+        from aster_tui.store.failures import told
+
+        with told():
+            return await ask()
+
+    async def _find(
+        self, collection: str, query: Mapping[str, Any], *, sort: tuple[str, int], limit: int
+    ) -> list[Mapping[str, Any]]:
+        database = await self._database()
+        cursor = database[collection].find(query, HEAVY, max_time_ms=self._timeout_ms)
+        found: list[Mapping[str, Any]] = await self._do(lambda: cursor.sort(*sort).limit(limit).to_list(None))
+        return found
+
+    async def _exits(self, query: Mapping[str, Any]) -> dict[str, Decimal]:
+        database = await self._database()
+        # $sum leaves out what is no number.
+        pipeline = [
+            {"$match": {**query, "tradeType": "exit"}},
+            {"$group": {"_id": {"$toString": "$agentId"}, "total": {"$sum": "$pnlAbsolute"}}},
+        ]
+        cursor = database.trades.aggregate(pipeline, maxTimeMS=self._timeout_ms)
+        rows = await self._do(lambda: cursor.to_list(None))
+        return {str(row["_id"]): as_decimal(row["total"]) or ZERO for row in rows}
+
+
+class MongoWriter(MongoReader):
+    """Adds the writes: by field, so that fields this project does not know survive."""
+
+    async def sync_account(self, agent_id: str, balance: Decimal, initial: Decimal, at: int) -> None:
+        """A real agent's balance (USD, the exchange's) and the PnL that follows from it."""
+        absolute = balance - initial
+        await self._set_agent(
+            agent_id,
+            {
+                "balance": float(balance),
+                "pnlAbsolute": float(absolute),
+                "pnl": float(absolute / initial * HUNDRED),
+            },
+        )
+
+    async def apply_sync(self, agent_id: str, plan: SyncPlan, at: int) -> None:
+        """Write a plan. An insert is an upsert, so that two consoles do not both insert."""
+        positions = (await self._database()).positions
+        now = datetime.now(UTC)
+        for document in plan.inserts:
+            same = {key: document[key] for key in ("agentId", "coin", "signal", "status")}
+            update = {"$setOnInsert": {**document, "createdAt": now, "updatedAt": now}}
+            await self._do(lambda s=same, u=update: positions.update_one(s, u, upsert=True))  # type: ignore[misc]
+        for document_id, fields in (*plan.updates, *plan.closes):
+            query = {"_id": {"$in": ids(document_id)}}
+            update = {"$set": {**fields, "updatedAt": now}}
+            await self._do(lambda q=query, u=update: positions.update_one(q, u))  # type: ignore[misc]
+        await self._set_agent(agent_id, {"activePositions": [dict(a) for a in plan.active]})
+
+    async def upsert_order(self, record: Mapping[str, Any]) -> None:
+        """One order by its ``clientOrderId``, with its history."""
+        orders = (await self._database()).orders
+        now = datetime.now(UTC)
+        fields = {key: _exact(value) for key, value in record.items()}
+        update = {
+            "$set": {**fields, "updatedAt": now},
+            "$setOnInsert": {"createdAt": now},
+            "$push": {"history": {"at": now, "status": fields.get("status")}},
+        }
+        query = {"clientOrderId": record["clientOrderId"]}
+        await self._do(lambda: orders.update_one(query, update, upsert=True))
+
+    async def insert_error(self, error: ErrorRaised) -> None:
+        """One error."""
+        errors = (await self._database()).errors
+        now = datetime.now(UTC)
+        await self._do(lambda: errors.insert_one({**error_record(error), "createdAt": now, "updatedAt": now}))
+
+    async def open_paper_position(self, agent: AgentDocument, document: Mapping[str, Any], at: int) -> None:
+        """A paper position and its entry trade. ``document`` has the fields of ``positions``."""
+        database = await self._database()
+        now = datetime.now(UTC)
+        stamped = {**document, "createdAt": now, "updatedAt": now}
+        await self._do(lambda: database.positions.insert_one(stamped))
+        await self._insert_trade(_trade(agent, document, document["entry_price"], "entry", at, ZERO))
+
+    async def close_paper_position(
+        self, agent: AgentDocument, position: PositionDocument, exit_price: Decimal, earned: Decimal, at: int
+    ) -> None:
+        """Close a paper position at ``exit_price`` with its exit trade. Closing it twice does nothing."""
+        database = await self._database()
+        percent = earned / position.size_usd * HUNDRED if position.size_usd else ZERO
+        fields = {
+            "status": "closed",
+            "trade_type": "exit",
+            "exit_price": float(exit_price),
+            "closed_at": at,
+            "pnl": float(percent),
+            "pnlAbsolute": float(earned),
+            "updatedAt": datetime.now(UTC),
+        }
+        query = {"_id": {"$in": ids(position.position_id)}, "status": {"$ne": "closed"}}
+        result = await self._do(lambda: database.positions.update_one(query, {"$set": fields}))
+        if not result.matched_count:
+            return
+        opened = {
+            "coin": position.coin,
+            "signal": position.signal,
+            "leverage": float(position.leverage),
+            "size_usd": float(position.size_usd),
+            "entry_price": float(position.entry_price),
+            "confidence": float(position.confidence),
+        }
+        await self._insert_trade(_trade(agent, opened, float(exit_price), "exit", at, earned))
+
+    async def update_paper_agent(
+        self,
+        agent_id: str,
+        fields: Mapping[str, Any],
+        positions: Sequence[PositionDocument],
+        marks: Mapping[str, Decimal],
+    ) -> None:
+        """A paper agent's figures, and its ``activePositions`` from the open documents."""
+        active = [
+            {
+                "coin": p.coin,
+                "entry_price": float(p.entry_price),
+                "current_price": float(marks.get(symbol_of(p.coin), p.entry_price)),
+                "profit_target": float(p.profit_target),
+                "stop_loss": float(p.stop_loss),
+                "leverage": float(p.leverage),
+                "size_usd": float(p.size_usd),
+                "signal": p.signal,
+                "opened_at": p.opened_at,
+                "expected_duration": "",
+            }
+            for p in positions
+        ]
+        await self._set_agent(agent_id, {**fields, "activePositions": active})
+
+    async def _insert_trade(self, trade: dict[str, Any]) -> None:
+        trades = (await self._database()).trades
+        now = datetime.now(UTC)
+        await self._do(lambda: trades.insert_one({**trade, "createdAt": now, "updatedAt": now}))
+
+    async def _set_agent(self, agent_id: str, fields: Mapping[str, Any]) -> None:
+        agents = (await self._database()).agents
+        update = {"$set": {**fields, "updatedAt": datetime.now(UTC)}}
+        result = await self._do(lambda: agents.update_one({"_id": {"$in": ids(agent_id)}}, update))
+        if not result.matched_count:
+            raise StoreError("the agent's document is gone", remedy="was the agent removed or renamed?")
+
+
+def ids(text: str) -> list[Any]:
+    """The forms in which an id may stand in a document: a text, and the ObjectId of that text."""
+    from bson import ObjectId
+
+    return [text, ObjectId(text)] if ObjectId.is_valid(text) else [text]
+
+
+def _exact(value: Any) -> Any:
+    from bson import Decimal128
+
+    return Decimal128(value) if isinstance(value, Decimal) else value
+
+
+def _trade(
+    agent: AgentDocument, opened: Mapping[str, Any], price: float, kind: str, at: int, earned: Decimal
+) -> dict[str, Any]:
+    size = opened["size_usd"]
+    return {
+        "agentId": agent.agent_id,
+        "agentName": agent.name,
+        "pair": opened["coin"],
+        "side": opened["signal"],
+        "amount": size / opened["entry_price"] if opened["entry_price"] else 0.0,
+        "price": price,
+        "pnl": float(earned) / size * 100 if size else 0.0,
+        "pnlAbsolute": float(earned),
+        "timestamp": at,
+        "tradeType": kind,
+        "leverage": opened["leverage"],
+        "size_usd": size,
+        "confidence": opened.get("confidence", 0.0),
+        "orderType": "market",
+    }

@@ -1,0 +1,3 @@
+"""Fixtures every room shares."""
+
+pytest_plugins = ["tests.mongo"]
