@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from aster_tui import __version__
+from aster_tui.exits import FAILED, USAGE
 
 if TYPE_CHECKING:
     from aster_tui.config import Settings
-
-#: Exit codes, the same for every command.
-DONE, FAILED, USAGE, REFUSED, UNKNOWN, UNREACHABLE = 0, 1, 2, 3, 4, 5
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -27,6 +25,80 @@ DONE, FAILED, USAGE, REFUSED, UNKNOWN, UNREACHABLE = 0, 1, 2, 3, 4, 5
 def main(context: click.Context, profile: str | None, read_only: bool | None, no_keys: bool | None) -> None:
     """The console of the person who runs AI trading agents on Aster. Without a command: the console."""
     context.obj = {"profile": profile, "read_only": read_only, "no_keys": no_keys}
+    if context.invoked_subcommand is None:
+        from aster_tui import commands
+
+        sys.exit(commands.console(_settings(context)))
+
+
+@main.command()
+@click.option("--read-only", is_flag=True, default=False, help="Watch only.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Same seed, same market.")
+@click.option("--agents", type=click.IntRange(1, 40), default=8, show_default=True, metavar="N")
+@click.option("--headless", is_flag=True, help="No screen: print a status document at the end.")
+@click.option("--seconds", type=click.FloatRange(1, 86_400), default=None, help="How long, headless.")
+@click.pass_context
+def demo(
+    context: click.Context, read_only: bool, seed: int, agents: int, headless: bool, seconds: float | None
+) -> None:
+    """The console on a practice exchange and a MongoDB of its own; leaves nothing behind."""
+    if seconds is not None and not headless:
+        raise click.UsageError("--seconds goes with --headless")
+    from aster_tui.demo import run
+
+    watching = read_only or bool((context.find_root().obj or {}).get("read_only"))
+    sys.exit(
+        run.demo(seed=seed, agents=agents, read_only=watching, seconds=(seconds or 20) if headless else None)
+    )
+
+
+@main.command(
+    context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def practice(arguments: tuple[str, ...]) -> None:
+    """The practice exchange alone, in the foreground (practice --help says its options)."""
+    try:
+        from aster_tui.practice.__main__ import main as serve
+    except ModuleNotFoundError as error:
+        _missing_extra(error)
+    sys.exit(serve(list(arguments)))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.option("--timeout", type=click.FloatRange(1, 120), default=10, show_default=True, help="Seconds.")
+@click.pass_context
+def status(context: click.Context, as_json: bool, timeout: float) -> None:
+    """The fleet as it stands."""
+    from aster_tui import commands
+
+    # Looking changes nothing: the engine is built without any way to write.
+    sys.exit(commands.status(_settings(context, read_only=True), as_json=as_json, timeout=timeout))
+
+
+@main.command()
+@click.option("--agent", "agents", multiple=True, metavar="NAME", help="Only this agent (repeatable).")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.option("--timeout", type=click.FloatRange(1, 300), default=30, show_default=True, help="Seconds.")
+@click.pass_context
+def sync(context: click.Context, agents: tuple[str, ...], as_json: bool, timeout: float) -> None:
+    """Exchange → MongoDB: positions and balances; reports drift."""
+    from aster_tui import commands
+
+    sys.exit(commands.sync(_settings(context), agents, as_json=as_json, timeout=timeout))
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of a shell, to be sourced from its start-up file."""
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    if found is None:
+        raise click.UsageError(f"no completion for {shell}")
+    click.echo(found(main, {}, "aster-tui", "_ASTER_TUI_COMPLETE").source())
 
 
 @main.command()
@@ -49,6 +121,12 @@ def paths(context: click.Context, as_json: bool) -> None:
         return
     for name, path in found.items():
         click.echo(f"{name:<9} {path}{'' if path.exists() else '  (not there yet)'}")
+
+
+def _missing_extra(error: ModuleNotFoundError) -> NoReturn:
+    """One line instead of a traceback where the demo's parts are not installed."""
+    click.echo(f"aster-tui: {error.name} is missing: install aster-tui[demo]", err=True)
+    sys.exit(FAILED)
 
 
 def _settings(context: click.Context, **flags: Any) -> Settings:

@@ -42,9 +42,9 @@ def _agent(agent: AgentView, positions: tuple[PositionView, ...]) -> dict[str, A
         "name": agent.name,
         "mode": agent.mode,
         "account": agent.account,
-        "balance": plain(agent.balance),
-        "pnl_absolute": plain(agent.pnl_absolute),
-        "pnl_percent": plain(agent.pnl_percent),
+        "balance": _plain(agent.balance),
+        "pnl_absolute": _plain(agent.pnl_absolute),
+        "pnl_percent": _plain(agent.pnl_percent),
         "paper_balance": _decimal(agent.paper_balance),
         "positions": [_position(p) for p in positions if agent.key in p.agent_id.split("+")],
         "open_orders": agent.open_orders,
@@ -61,12 +61,17 @@ def _position(position: PositionView) -> dict[str, Any]:
     return {
         "symbol": position.symbol,
         "side": position.side,
-        "quantity": plain(position.quantity),
-        "entry_price": plain(position.entry_price),
+        "quantity": _plain(position.quantity),
+        "entry_price": _plain(position.entry_price),
         "mark_price": _decimal(position.mark_price),
         "unrealized_pnl": _decimal(position.unrealized_pnl),
     }
 
 
 def _decimal(value: Decimal | None) -> str | None:
-    return None if value is None else plain(value)
+    return None if value is None else _plain(value)
+
+
+def _plain(value: Decimal) -> str:
+    """Eight decimals, as the venue has: what is computed from doubles has no more worth showing."""
+    return plain(value.quantize(Decimal("1e-8"))) if abs(value) < 10**15 else plain(value)

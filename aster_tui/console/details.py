@@ -1,0 +1,216 @@
+"""The overlays: all there is to know of a row, and the help."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from aster_tui.console import format as fmt
+from aster_tui.console.actions import ACTIONS, GRID_KEYS, Context
+from aster_tui.console.panes import SECOND
+from aster_tui.console.status_line import Styles
+from aster_tui.domain.views import AgentView, ErrorView, FleetSnapshot, OrderView, PositionView
+
+Pairs = list[tuple[str, str]]
+
+
+class Overlay(ModalScreen[None]):
+    """A scrolling text above the panes. Escape, enter, q and ? close it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,enter,q,question_mark", "dismiss", "close", show=False, id="overlay.close"),
+        Binding("up,k", "scroll(-1)", show=False, id="overlay.up"),
+        Binding("down,j", "scroll(1)", show=False, id="overlay.down"),
+        Binding("pageup", "scroll(-10)", show=False, id="overlay.pageup"),
+        Binding("pagedown", "scroll(10)", show=False, id="overlay.pagedown"),
+    ]
+
+    def __init__(self, title: str, content: Callable[[], Text]) -> None:
+        super().__init__()
+        self._heading = title
+        self._content = content
+        self._last = Text()
+
+    def compose(self) -> ComposeResult:
+        """A frame around a text."""
+        with VerticalScroll(id="frame") as frame:
+            frame.border_title = self._heading
+            frame.border_subtitle = "esc closes"
+            self._last = self._content()
+            yield Static(self._last, id="text")
+
+    @property
+    def text(self) -> str:
+        """What it says."""
+        return self._last.plain
+
+    def follow(self) -> None:
+        """Say it anew, if it changed."""
+        text = self._content()
+        if text != self._last:
+            self._last = text
+            self.query_one("#text", Static).update(text)
+
+    def action_scroll(self, by: int) -> None:
+        """Scroll by lines."""
+        self.query_one("#frame").scroll_relative(y=by, animate=False)
+
+
+def help_text(context: Context, styles: Styles) -> Text:
+    """Every key: those of the focused pane first, and why one cannot be used now."""
+    text = Text()
+    mine = [a for a in ACTIONS if context.pane in a.panes]
+    others = [a for a in ACTIONS if not a.panes]
+    if mine:
+        text.append(f"{context.pane}\n", style=styles["strong"])
+        for action in mine:
+            _help_line(text, action.shown, action.title, action.unavailable(context), styles)
+        text.append("\n")
+    text.append("in every list\n", style=styles["strong"])
+    for keys, words in GRID_KEYS:
+        _help_line(text, keys, words, "", styles)
+    text.append("\neverywhere\n", style=styles["strong"])
+    for action in others:
+        _help_line(text, action.shown, action.title, action.unavailable(context), styles)
+    text.append("\nsigns\n", style=styles["strong"])
+    for sign, words in (
+        ("● REAL", "trades on the exchange"),
+        ("○ paper", "computed, no account"),
+        ("●  ◐  ○  ·", "a feed that is live, stale, down, off; beside it the age of what was last heard"),
+        ("drift", "MongoDB differed from the exchange at the last sync; enter says how"),
+        ("!", "something is wrong with this agent; enter says what"),
+        ("dimmed", "not live: the last that was known"),
+    ):
+        _help_line(text, sign, words, "", styles)
+    return text
+
+
+def _help_line(text: Text, keys: str, words: str, why: str, styles: Styles) -> None:
+    text.append(f"  {keys:<14}", style=styles["dim" if why else "key"])
+    text.append(words, style=styles["dim"] if why else "")
+    if why:
+        text.append(f"  ({why})", style=styles["warn"])
+    text.append("\n")
+
+
+def row_details(snapshot: FleetSnapshot, pane: str, key: str, now: int, styles: Styles) -> Text | None:
+    """All that is known of a row; None when it is gone."""
+    if pane == "agents":
+        agent = next((a for a in snapshot.agents if a.key == key), None)
+        return _pairs(_agent(agent, snapshot, now), styles) if agent else None
+    if pane == "positions":
+        position = next((p for p in snapshot.positions if p.key == key), None)
+        return _pairs(_position(position, now), styles) if position else None
+    if pane == "orders":
+        order = next((o for o in snapshot.orders if o.key == key), None)
+        return _pairs(_order(order), styles) if order else None
+    error = next((e for e in snapshot.errors if e.key == key.removesuffix(SECOND)), None)
+    return _pairs(_error(error), styles) if error else None
+
+
+def _pairs(pairs: Pairs, styles: Styles) -> Text:
+    width = max((len(name) for name, _ in pairs), default=0)
+    text = Text()
+    for name, value in pairs:
+        text.append(f"{name:<{width}}  ", style=styles["dim"])
+        text.append(f"{value}\n")
+    return text
+
+
+def _agent(a: AgentView, snapshot: FleetSnapshot, now: int) -> Pairs:
+    pairs: Pairs = [
+        ("agent", a.name),
+        ("strategy", a.strategy or fmt.UNKNOWN),
+        ("mode", "REAL: trades on the exchange" if a.mode == "real" else "paper: computed, no account"),
+        ("status", a.status),
+        ("balance", f"{fmt.number(a.balance, 2)} USDT{' (not live)' if a.stale else ''}"),
+        ("pnl", f"{fmt.signed(a.pnl_absolute)} USDT  {fmt.percent(a.pnl_percent)}"),
+        ("trades", f"{a.total_trades}, {a.win_rate:.0f} % won"),
+    ]
+    if a.mode == "real":
+        pairs.append(("account", a.account or "none: set asterUserAddress"))
+        if a.shared_with:
+            pairs.append(("shared with", ", ".join(a.shared_with)))
+        pairs.append(("open orders", str(a.open_orders)))
+        when = f"{fmt.moment(a.sync.at)}, {fmt.age(now - a.sync.at)} ago" if a.sync.at else "never"
+        pairs.append(("sync", f"{a.sync.state} ({when})"))
+        pairs += [("drift", fmt.one_line(line)) for line in a.sync.drift]
+        if a.sync.error:
+            pairs.append(("sync failed", fmt.one_line(a.sync.error)))
+    for position in snapshot.positions:
+        if a.key in position.agent_id.split("+"):
+            size = fmt.number(position.quantity, position.quantity_places)
+            pairs.append(
+                (
+                    "position",
+                    f"{position.symbol} {position.side} {size} at "
+                    f"{fmt.number(position.entry_price, position.price_places)}  "
+                    f"{fmt.signed(position.unrealized_pnl)} USDT",
+                )
+            )
+    if a.last_error:
+        pairs.append(("last error", fmt.one_line(a.last_error)))
+    pairs += [("warning", fmt.one_line(line)) for line in a.warnings]
+    return pairs
+
+
+def _position(p: PositionView, now: int) -> Pairs:
+    price = p.price_places
+    held = fmt.age(now - p.opened_at) if p.opened_at else fmt.UNKNOWN
+    return [
+        ("agent", p.agent),
+        ("symbol", p.symbol),
+        ("side", p.side),
+        ("mode", p.mode),
+        ("size", fmt.number(p.quantity, p.quantity_places)),
+        ("notional", f"{fmt.number(p.notional, 2)} USDT"),
+        ("leverage", f"{p.leverage}×" if p.leverage else fmt.UNKNOWN),
+        ("entry", fmt.number(p.entry_price, price)),
+        ("mark", f"{fmt.number(p.mark_price, price)}{' (not live)' if p.stale else ''}"),
+        ("pnl", f"{fmt.signed(p.unrealized_pnl)} USDT"),
+        ("stop", fmt.number(p.stop_loss, price) if p.stop_loss else "none"),
+        ("target", fmt.number(p.take_profit, price) if p.take_profit else "none"),
+        ("liquidation", fmt.number(p.liquidation_price, price) if p.liquidation_price else "none"),
+        ("opened", f"{fmt.moment(p.opened_at)}, {held} ago"),
+    ]
+
+
+def _order(o: OrderView) -> Pairs:
+    pairs: Pairs = [
+        ("agent", o.agent),
+        ("mode", o.mode),
+        ("order", f"{o.side} {fmt.number(o.quantity, o.quantity_places)} {o.symbol} {o.order_type}"),
+        ("status", f"{o.status}{f' ({o.forced})' if o.forced else ''}"),
+        ("executed", fmt.number(o.executed, o.quantity_places)),
+        ("price", fmt.number(o.price, o.price_places) if o.price else fmt.UNKNOWN),
+        ("reduce-only", "yes" if o.reduce_only else "no"),
+        ("time", fmt.moment(o.at)),
+        ("client id", o.key),
+    ]
+    if o.slippage_bp is not None:
+        pairs.append(("slippage", f"{fmt.signed(o.slippage_bp, 2)} bp against the mark at decision time"))
+    if o.latency_ms is not None:
+        pairs.append(("latency", f"{o.latency_ms} ms"))
+    return pairs
+
+
+def _error(e: ErrorView) -> Pairs:
+    pairs: Pairs = [
+        ("what", fmt.one_line(e.message)),
+        ("what to do", fmt.one_line(e.remedy) or fmt.UNKNOWN),
+        ("agent", e.agent or fmt.UNKNOWN),
+        ("where", e.source),
+        ("code", e.code or fmt.UNKNOWN),
+        ("last time", fmt.moment(e.at)),
+        ("how often", str(e.count)),
+    ]
+    if e.raw:
+        pairs.append(("as it came", fmt.one_line(e.raw)))
+    return pairs

@@ -1,0 +1,67 @@
+"""Numbers, ages and words as the console writes them. Pure."""
+
+from __future__ import annotations
+
+import time
+from decimal import ROUND_HALF_EVEN, Decimal
+
+#: A real minus sign: as wide as the plus.
+MINUS = "−"
+NOTHING = "·"
+UNKNOWN = "–"
+
+
+def number(value: Decimal | None, places: int) -> str:
+    """With thousands separators and ``places`` decimals: ``64,012.40``; an en dash for what is unknown."""
+    if value is None or not value.is_finite():
+        return UNKNOWN
+    rounded = value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN) if abs(value) < 10**15 else value
+    text = f"{abs(rounded):,f}"
+    return MINUS + text if rounded < 0 else text
+
+
+def signed(value: Decimal | None, places: int = 2) -> str:
+    """With its sign: ``+12.33``, ``−3.10``, and ``0.00`` without one."""
+    text = number(value, places)
+    if not any(digit in "123456789" for digit in text):
+        return text.removeprefix(MINUS)  # nothing, or too little to show
+    return text if text.startswith(MINUS) else f"+{text}"
+
+
+def percent(value: Decimal | None) -> str:
+    """A signed percentage: ``+4.22 %``."""
+    text = signed(value, 2)
+    return text if text == UNKNOWN else f"{text} %"
+
+
+def age(milliseconds: int | None) -> str:
+    """How long ago: ``0 s``, ``59 s``, ``3 m``, ``5 h``, ``2 d``. Never below zero: clocks differ."""
+    if milliseconds is None:
+        return UNKNOWN
+    seconds = max(0, milliseconds) // 1000
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def clock(at: int) -> str:
+    """Local time of day: ``14:51:07``."""
+    return time.strftime("%H:%M:%S", time.localtime(at / 1000)) if at > 0 else "--:--:--"
+
+
+def moment(at: int | None) -> str:
+    """Local date and time: ``2026-11-24 14:51:07``."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at / 1000)) if at else UNKNOWN
+
+
+def tone(value: Decimal | None) -> str:
+    """``profit``, ``loss`` or nothing: a name for the styles, beside the sign and never instead of it."""
+    if not value:
+        return ""
+    return "profit" if value > 0 else "loss"
+
+
+def one_line(text: str) -> str:
+    """Foreign text on one line: control characters and line breaks become spaces."""
+    return "".join(c if c.isprintable() else " " for c in text)
