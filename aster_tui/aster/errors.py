@@ -34,6 +34,8 @@ MEANINGS: dict[int, tuple[str, str]] = {
 
 #: Codes that say this wallet cannot work until a person changes something.
 KEY_CODES = frozenset({-1022, -2014, -2015, -4087, -4088})
+#: Codes whose meaning is in the venue's own words.
+VAGUE_CODES = frozenset({-2010, -1102, -4061})
 #: Codes that say the limit is used up.
 LIMIT_CODES = frozenset({-1003, -1015})
 
@@ -67,7 +69,7 @@ class AnswerError(AsterError):
 
     def __init__(self, status: int, number: int, text: str, raw: str = "") -> None:
         meaning, remedy = MEANINGS.get(number, ("", ""))
-        words = f"{meaning} ({text})" if meaning and text else meaning or text or "refused without a reason"
+        words = f"{meaning} ({text})" if number in VAGUE_CODES and text else meaning or text or "refused"
         super().__init__(words, code=str(number) if number else f"HTTP {status}", remedy=remedy, raw=raw)
         self.status, self.number, self.text = status, number, text
 

@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from aster_tui.console import format as fmt
 from aster_tui.console.actions import ACTIONS, GRID_KEYS, Context
-from aster_tui.console.panes import SECOND
+from aster_tui.console.panes import UNDER
 from aster_tui.console.status_line import Styles
 from aster_tui.domain.views import AgentView, ErrorView, FleetSnapshot, OrderView, PositionView
 
@@ -111,7 +111,7 @@ def row_details(snapshot: FleetSnapshot, pane: str, key: str, now: int, styles: 
     if pane == "orders":
         order = next((o for o in snapshot.orders if o.key == key), None)
         return _pairs(_order(order), styles) if order else None
-    error = next((e for e in snapshot.errors if e.key == key.removesuffix(SECOND)), None)
+    error = next((e for e in snapshot.errors if e.key == key.partition(UNDER)[0]), None)
     return _pairs(_error(error), styles) if error else None
 
 
@@ -139,8 +139,8 @@ def _agent(a: AgentView, snapshot: FleetSnapshot, now: int) -> Pairs:
         if a.shared_with:
             pairs.append(("shared with", ", ".join(a.shared_with)))
         pairs.append(("open orders", str(a.open_orders)))
-        when = f"{fmt.moment(a.sync.at)}, {fmt.age(now - a.sync.at)} ago" if a.sync.at else "never"
-        pairs.append(("sync", f"{a.sync.state} ({when})"))
+        when = f" ({fmt.moment(a.sync.at)}, {fmt.age(now - a.sync.at)} ago)" if a.sync.at else ""
+        pairs.append(("sync", f"{a.sync.state}{when}"))
         pairs += [("drift", fmt.one_line(line)) for line in a.sync.drift]
         if a.sync.error:
             pairs.append(("sync failed", fmt.one_line(a.sync.error)))

@@ -318,20 +318,22 @@ class ErrorsPane(Pane):
         return (f"Errors {count}" if count else "Errors"), ""
 
     def rows_of(self, snapshot: FleetSnapshot, now: int) -> Iterable[Row]:
-        """Two rows per error."""
+        """Two or three rows per error."""
         for error in snapshot.errors:
             yield from self._known(error.key, error) or self._keep(error.key, error, _error_rows(error))
 
 
-#: Added to an error's key for its second line.
-SECOND = "\nsecond"
+#: Added to an error's key for the lines under its first.
+UNDER = "\nunder"
 
 
 def _error_rows(e: ErrorView) -> tuple[Row, ...]:
     times = f"×{e.count}" if e.count > 1 else ""
-    words = fmt.one_line(e.message) + (f" → {fmt.one_line(e.remedy)}" if e.remedy else "")
     head = (fmt.clock(e.at), fmt.one_line(e.agent or e.source), e.code, times)
-    return (
+    rows = [
         Row(e.key, head, ("dim", "strong", "alarm", "warn")),
-        Row(f"{e.key}{SECOND}", (), ("",), span=words),
-    )
+        Row(f"{e.key}{UNDER}1", (), ("",), span=fmt.one_line(e.message)),
+    ]
+    if e.remedy:
+        rows.append(Row(f"{e.key}{UNDER}2", (), ("dim",), span=f"→ {fmt.one_line(e.remedy)}"))
+    return tuple(rows)

@@ -11,41 +11,52 @@ from aster_tui.domain.views import FeedView, FleetSnapshot
 DOTS = {"live": "●", "stale": "◐", "down": "○", "off": "·"}
 #: Style names of theme variables, resolved by :func:`header`'s caller.
 FEED_STYLES = {"live": "ok", "stale": "warn", "down": "alarm", "off": "dim"}
-#: Under this width the header uses short words.
-WIDE = 112
+SHORT_FEEDS = {"exchange": "exch", "marks": "mark", "streams": "user", "mongo": "mongo"}
 
 Styles = dict[str, str]
 
 
 def header(snapshot: FleetSnapshot, now: int, width: int, styles: Styles, note: str = "") -> Text:
-    """Program, network, mode, feeds with their age, clock offset and used weight."""
-    wide = width >= WIDE
-    left = Text(" aster-tui ", style=styles["strong"])
-    left.append(f" {snapshot.network} ", style=styles[snapshot.network])
-    if snapshot.read_only:
-        left.append(" ")
-        left.append(" ◉ WATCH " if wide else " WATCH ", style=styles["watch"])
-    if note and wide:
-        left.append(f" {note}", style=styles["dim"])
-    right = Text()
-    for name, feeds in _groups(snapshot).items():
-        _feed(right, name, feeds, snapshot, now, wide, styles)
-    offset = snapshot.clock_offset_ms
-    if offset is not None:
-        words = f"{'clock ' if wide else '±'}{_signed_ms(offset)}"
-        right.append(words, style=styles["warn" if abs(offset) > 1000 else "dim"])
-        right.append("  ")
-    if snapshot.weight_used is not None:
-        heavy = snapshot.weight_used * 2 > snapshot.weight_limit
-        used, limit = snapshot.weight_used, snapshot.weight_limit
-        words = f"weight {used}/{limit}" if wide else f"w {used}"
-        right.append(words, style=styles["warn" if heavy else "dim"])
-        right.append(" ")
-    gap = width - left.cell_len - right.cell_len
+    """Program, network, mode, feeds with their age, clock offset and used weight, as long as fits.
+
+    What gives way first is how it is said, then the ages of feeds that are live, never a feed in trouble.
+    """
+    for shortness in range(4):
+        left, right = _left(snapshot, shortness, styles, note), _right(snapshot, now, shortness, styles)
+        gap = width - left.cell_len - right.cell_len
+        if gap >= 1:
+            break
     left.append(" " * max(1, gap))
     left.append_text(right)
     left.truncate(width)
     return left
+
+
+def _left(snapshot: FleetSnapshot, shortness: int, styles: Styles, note: str) -> Text:
+    left = Text(" aster-tui " if not shortness else "", style=styles["strong"])
+    left.append(f" {snapshot.network} ", style=styles[snapshot.network])
+    if snapshot.read_only:
+        left.append(" ")
+        left.append(" WATCH " if shortness else " ◉ WATCH ", style=styles["watch"])
+    if note and not shortness:
+        left.append(f" {note}", style=styles["dim"])
+    return left
+
+
+def _right(snapshot: FleetSnapshot, now: int, shortness: int, styles: Styles) -> Text:
+    right = Text()
+    for name, feeds in _groups(snapshot).items():
+        _feed(right, name, feeds, snapshot, now, shortness, styles)
+    offset, used, limit = snapshot.clock_offset_ms, snapshot.weight_used, snapshot.weight_limit
+    if offset is not None:
+        words = _signed_ms(offset).replace(" ", "") if shortness else f"clock {_signed_ms(offset)}"
+        right.append(words, style=styles["warn" if abs(offset) > 1000 else "dim"])
+        right.append("  ")
+    if used is not None:
+        words = f"w {used}" if shortness else f"weight {used}/{limit}"
+        right.append(words, style=styles["warn" if used * 2 > limit else "dim"])
+        right.append(" ")
+    return right
 
 
 def _groups(snapshot: FleetSnapshot) -> dict[str, list[FeedView]]:
@@ -61,40 +72,41 @@ def _feed(
     feeds: list[FeedView],
     snapshot: FleetSnapshot,
     now: int,
-    wide: bool,
+    shortness: int,
     styles: Styles,
 ) -> None:
+    shown = SHORT_FEEDS.get(name, name) if shortness else name
     if not feeds:
         if name != "streams":
-            line.append(f"{name if wide else name[:4]} {DOTS['off']}  ", style=styles["dim"])
+            line.append(f"{shown} {DOTS['off']}  ", style=styles["dim"])
         return
     order = ("down", "stale", "off", "live")
     worst = min(feeds, key=lambda f: order.index(f.state))
     state = worst.state
-    line.append(f"{name if wide else SHORT_FEEDS.get(name, name)} ", style=styles["dim"])
+    line.append(f"{shown} ", style=styles["dim"])
     line.append(DOTS[state], style=styles[FEED_STYLES[state]])
-    line.append(f" {_feed_words(name, feeds, worst, snapshot, now)}", style=styles[_feed_tone(state)])
-    line.append("  ")
+    words = _feed_words(name, feeds, worst, snapshot, now, shortness)
+    tone = "alarm" if state == "down" else "warn" if state == "stale" else "dim"
+    line.append(f" {words}  " if words else "  ", style=styles[tone])
 
 
-SHORT_FEEDS = {"exchange": "exch", "marks": "mark", "streams": "user", "mongo": "mongo"}
-
-
-def _feed_tone(state: str) -> str:
-    return "alarm" if state == "down" else "warn" if state == "stale" else "dim"
-
-
-def _feed_words(name: str, feeds: list[FeedView], worst: FeedView, snapshot: FleetSnapshot, now: int) -> str:
+def _feed_words(
+    name: str, feeds: list[FeedView], worst: FeedView, snapshot: FleetSnapshot, now: int, shortness: int
+) -> str:
     age = fmt.age(now - worst.heard_at) if worst.heard_at is not None else ""
+    if shortness:
+        age = age.replace(" ", "")
     if worst.state == "stale":
         return f"STALE {age}"
+    if shortness > 2 and worst.state == "live":
+        age = ""
     if name == "streams":
         live = sum(f.state == "live" for f in feeds)
         return f"{live}/{len(feeds)} {age}".rstrip()
     if worst.state in ("down", "off"):
         return f"{worst.state} {age}".rstrip()
-    if name == "exchange" and snapshot.round_trip_ms is not None:
-        return f"{snapshot.round_trip_ms} ms {age}"
+    if name == "exchange" and snapshot.round_trip_ms is not None and shortness < 2:
+        return f"{snapshot.round_trip_ms}{'' if shortness else ' '}ms {age}".rstrip()
     return age
 
 

@@ -1,0 +1,346 @@
+"""The console by keys, on a made-up fleet: what it shows, what it asks of the engine, what it refuses."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from aster_tui.console.actions import ACTIONS
+from aster_tui.console.app import PANES, TICK_SECONDS, ConsoleApp
+from aster_tui.console.details import Overlay
+from aster_tui.console.panes import Pane
+from aster_tui.console.widgets.line import Line
+from aster_tui.domain.commands import SyncAgents
+from aster_tui.domain.views import SyncView
+from tests.console.scripted import NOW, Scripted, agent, error, feeds, fleet, order, position
+
+WIDE, SMALL = (120, 40), (80, 24)
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@asynccontextmanager
+async def console(
+    port: Scripted, size: tuple[int, int] = WIDE, clock: Clock | None = None
+) -> AsyncIterator[tuple[ConsoleApp, Pilot[None]]]:
+    app = ConsoleApp(port, clock=clock or Clock())
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: port.started)
+        await pilot.pause(TICK_SECONDS * 1.5)
+        yield app, pilot
+
+
+async def until(pilot: Pilot[None], condition: Any, tries: int = 200) -> None:
+    for _ in range(tries):
+        if condition():
+            return
+        await pilot.pause(0.02)
+    raise AssertionError("did not happen")
+
+
+def pane(app: ConsoleApp, name: str) -> Pane:
+    return app.screen_stack[0].query_one(f"#{name}", Pane)
+
+
+def line(app: ConsoleApp, name: str) -> str:
+    return app.screen_stack[0].query_one(f"#{name}", Line).text
+
+
+def shown(app: ConsoleApp, name: str) -> str:
+    """The text a pane paints."""
+    widget = pane(app, name)
+    return "\n".join(widget.render_line(y).text for y in range(widget.size.height))
+
+
+def overlay(app: ConsoleApp) -> str:
+    return app.screen.text if isinstance(app.screen, Overlay) else ""
+
+
+async def test_all_four_panes_show_the_fleet() -> None:
+    async with console(Scripted()) as (app, _):
+        assert "● REAL" in shown(app, "agents")
+        assert "○ paper" in shown(app, "agents")
+        assert "BTCUSDT" in shown(app, "positions")
+        assert "REJECTED" in shown(app, "orders")
+        assert "lower the size" in shown(app, "errors")
+        header = line(app, "header")
+        for word in (
+            "PRACTICE",
+            "exchange ● 12 ms",
+            "streams ● 3/3",
+            "mongo ● 0 s",
+            "clock +4 ms",
+            "weight 214/2400",
+        ):
+            assert word in header
+
+
+async def test_numbers_are_aligned_on_their_point() -> None:
+    async with console(Scripted(), size=(160, 40)) as (app, _):
+        widget = pane(app, "positions")
+        lines = [widget.render_line(y).text for y in range(1, 12)]
+        title = widget.render_line(0).text
+        end = title.index("entry") + len("entry")
+        points = {text[: end + 1].rindex(".") for text in lines}
+        assert len(points) == 1
+
+
+@pytest.mark.parametrize("network", ["MAINNET", "TESTNET", "PRACTICE"])
+async def test_network_and_watch_mode_are_always_in_the_header(network: str) -> None:
+    for size in (WIDE, SMALL):
+        async with console(Scripted(fleet(network=network, read_only=True)), size) as (app, _):
+            assert network in line(app, "header")
+            assert "WATCH" in line(app, "header")
+
+
+async def test_the_narrow_header_still_has_clock_and_weight() -> None:
+    async with console(Scripted(), SMALL) as (app, _):
+        header = line(app, "header")
+        assert "w 214" in header
+        assert "+4ms" in header
+
+
+async def test_a_stale_feed_says_so_with_its_age() -> None:
+    clock = Clock()
+    async with console(Scripted(fleet(feeds=feeds(marks="stale", mongo="down"))), clock=clock) as (
+        app,
+        pilot,
+    ):
+        clock.now += 7_000
+        await until(pilot, lambda: "STALE 7s" in line(app, "header").replace(" s", "s"))
+        assert "mongo ○ down" in line(app, "header")
+
+
+async def test_tab_arrows_and_digits_walk_the_panes() -> None:
+    async with console(Scripted()) as (app, pilot):
+        seen = []
+        for key in ("tab", "right", "tab", "tab", "shift+tab", "left", "4", "1", "3"):
+            await pilot.press(key)
+            seen.append(app.focused.id if app.focused else None)
+        assert seen == [*PANES[1:], PANES[0], PANES[3], PANES[2], PANES[3], PANES[0], PANES[2]]
+
+
+async def test_s_syncs_the_selected_agent_and_shift_s_all() -> None:
+    port = Scripted()
+    async with console(port) as (app, pilot):
+        await pilot.press("j", "s")
+        await pilot.press("S")
+        assert port.commands == [SyncAgents(("a1",)), SyncAgents()]
+        await pilot.press("2", "s")
+        assert port.commands[-1] == SyncAgents(("a0",))
+        assert "syncing NeuralSniper" in line(app, "footer")
+
+
+async def test_a_paper_agent_is_not_synced_and_the_footer_says_why() -> None:
+    port = Scripted()
+    async with console(port) as (app, pilot):
+        await pilot.press("end", "s")
+        assert port.commands == []
+        assert "PhantomLens trades on paper" in line(app, "footer")
+
+
+async def test_the_whole_registry_changes_nothing_in_read_only_mode() -> None:
+    for action in ACTIONS:
+        if action.id == "quit":
+            continue
+        port = Scripted(fleet(read_only=True))
+        async with console(port) as (app, pilot):
+            for name in PANES:
+                await pilot.press(str(PANES.index(name) + 1))
+                app.action_act(action.id)
+                await pilot.press("escape")
+            assert port.commands == [], action.id
+            if action.danger != "none":
+                await pilot.press("1")
+                app.action_act(action.id)
+                assert "read-only" in line(app, "footer")
+
+
+async def test_every_action_that_is_not_none_names_what_it_needs() -> None:
+    assert all(action.needs for action in ACTIONS if action.danger != "none")
+    keys = [key for action in ACTIONS for key in action.keys.split(",")]
+    assert len(keys) == len(set(keys))
+
+
+async def test_enter_shows_all_there_is_to_know_and_follows() -> None:
+    port = Scripted()
+    async with console(port) as (app, pilot):
+        await pilot.press("enter")
+        assert "momentum" in overlay(app)
+        drifted = agent(0, sync=SyncView("drift", NOW, ("BTCUSDT: size 1 in MongoDB, 2 at the exchange",)))
+        port.show(agents=(drifted, *port.snapshot().agents[1:]))
+        await until(pilot, lambda: "size 1 in MongoDB" in overlay(app))
+        port.show(agents=port.snapshot().agents[1:])
+        await until(pilot, lambda: "It is gone" in overlay(app))
+        await pilot.press("escape")
+        assert overlay(app) == ""
+
+
+@pytest.mark.parametrize(("key", "word"), [("2", "liquidation"), ("3", "client id"), ("4", "what to do")])
+async def test_every_pane_has_details(key: str, word: str) -> None:
+    async with console(Scripted()) as (app, pilot):
+        await pilot.press(key, "down", "enter")
+        assert word in overlay(app)
+
+
+async def test_help_begins_with_the_focused_pane_and_says_why_not() -> None:
+    async with console(Scripted(fleet(read_only=True))) as (app, pilot):
+        await pilot.press("question_mark")
+        text = overlay(app)
+        assert text.index("agents") < text.index("everywhere")
+        assert "read-only: this process can change nothing" in text
+        for action in ACTIONS:
+            assert action.title in text
+        await pilot.press("question_mark")
+        assert overlay(app) == ""
+
+
+async def test_under_an_overlay_the_consoles_keys_are_silent() -> None:
+    port = Scripted()
+    async with console(port) as (app, pilot):
+        await pilot.press("question_mark", "s", "S", "tab", "3")
+        assert port.commands == []
+        assert isinstance(app.screen, Overlay)
+        await pilot.press("q")  # closes the overlay, not the console
+        assert not isinstance(app.screen, Overlay)
+        assert app.is_running
+
+
+async def test_unknown_keys_and_a_held_key_do_no_harm() -> None:
+    port = Scripted()
+    async with console(port) as (app, pilot):
+        await pilot.press("x", "f7", "ctrl+k", "%", "ü", "escape", "ctrl+x", "delete")
+        await pilot.press(*["down"] * 60)
+        row = pane(app, "agents").cursor_row
+        assert row is not None
+        assert row.key == "a7"
+        assert port.commands == []
+
+
+async def test_80_by_24_shows_one_pane_under_tabs() -> None:
+    async with console(Scripted(), SMALL) as (app, pilot):
+        for number, name in enumerate(PANES, start=1):
+            await pilot.press(str(number))
+            await pilot.pause(TICK_SECONDS * 1.5)
+            visible = [p for p in PANES if pane(app, p).region.area and pane(app, p).display]
+            assert [p for p in visible if pane(app, p).parent and pane(app, p).parent.display] == [name]  # type: ignore[union-attr]
+            assert pane(app, name).size.width == 78
+            assert pane(app, name).rows
+        assert "1 agents 8" in line(app, "tabs")
+
+
+async def test_a_hidden_pane_does_not_paint_and_is_right_when_it_is_shown() -> None:
+    port = Scripted()
+    async with console(port, SMALL) as (app, pilot):
+        before = pane(app, "positions").painted
+        port.show(positions=(position(0, unrealized_pnl=Decimal("77.77")),))
+        await pilot.pause(TICK_SECONDS * 3)
+        assert pane(app, "positions").painted == before
+        await pilot.press("2")
+        await until(pilot, lambda: "+77.77" in shown(app, "positions"))
+
+
+async def test_too_small_says_so_and_recovers_also_under_an_overlay() -> None:
+    async with console(Scripted()) as (app, pilot):
+        await pilot.press("question_mark")
+        await pilot.resize_terminal(40, 10)
+        await until(pilot, lambda: "60×16 is needed" in line(app, "small"))
+        await pilot.resize_terminal(*WIDE)
+        await pilot.press("escape")
+        await until(pilot, lambda: "● REAL" in shown(app, "agents"))
+
+
+async def test_only_changed_rows_are_painted() -> None:
+    port = Scripted()
+    async with console(port) as (app, pilot):
+        grid = pane(app, "positions")
+        before = grid.painted
+        changed = list(port.snapshot().positions)
+        changed[3] = replace(changed[3], unrealized_pnl=Decimal("55.55"))
+        port.show(positions=tuple(changed))
+        await until(pilot, lambda: "+55.55" in shown(app, "positions"))
+        assert grid.painted - before == 1
+
+
+async def test_the_cursor_stays_on_its_row_when_rows_move() -> None:
+    port = Scripted()
+    async with console(port) as (app, pilot):
+        await pilot.press("2", "down", "down")
+        assert pane(app, "positions").cursor_row.key == "p2"  # type: ignore[union-attr]
+        port.show(positions=(position(50), *port.snapshot().positions))
+        await until(pilot, lambda: len(pane(app, "positions").rows) == 12)
+        assert pane(app, "positions").cursor_row.key == "p2"  # type: ignore[union-attr]
+        port.show(positions=tuple(p for p in port.snapshot().positions if p.key != "p2"))
+        await until(pilot, lambda: len(pane(app, "positions").rows) == 11)
+        assert pane(app, "positions").cursor_row is not None
+
+
+async def test_a_long_log_scrolls_with_the_cursor() -> None:
+    async with console(Scripted(fleet(orders=300))) as (app, pilot):
+        await pilot.press("3", "end")
+        await pilot.pause(0.1)
+        assert pane(app, "orders").cursor_row.key == "o0"  # type: ignore[union-attr]
+        assert "▸" in shown(app, "orders")
+        await pilot.press("home")
+        await pilot.pause(0.1)
+        assert "▸" in shown(app, "orders").splitlines()[1]
+
+
+async def test_foreign_text_of_any_kind_stays_in_its_row() -> None:
+    odd = agent(0, name="N\nx\x1b[31m" + "很长的名字" * 9, strategy="\t\r\u202e")
+    port = Scripted(fleet(agents=0, positions=0, orders=0, errors=0))
+    async with console(port) as (app, pilot):
+        assert "No open positions" in shown(app, "positions")
+        port.show(agents=(odd,), errors=(error(0, message="line\nbreak " * 200, agent="🚀" * 30),))
+        await until(pilot, lambda: "…" in shown(app, "agents"))
+        widget = pane(app, "agents")
+        assert all(widget.render_line(y).cell_length == widget.size.width for y in range(widget.size.height))
+        assert "\x1b" not in shown(app, "agents")
+
+
+async def test_snapshots_from_another_thread_are_looked_at_once_per_tick() -> None:
+    port = Scripted()
+    async with console(port) as (app, pilot):
+        grid = pane(app, "orders")
+        before = grid.painted
+
+        def flood() -> None:
+            for number in range(500):
+                port.show(orders=(order(100 + number),))
+
+        thread = threading.Thread(target=flood)
+        thread.start()
+        thread.join()
+        await until(pilot, lambda: grid.rows and grid.rows[0].key == "o599")
+        assert grid.painted - before < 100
+
+
+async def test_an_engine_that_ended_is_said_and_the_last_picture_stays() -> None:
+    port = Scripted()
+    async with console(port) as (app, pilot):
+        port.failure = "the engine stopped: out of luck"
+        await until(pilot, lambda: "out of luck" in line(app, "footer"))
+        assert "● REAL" in shown(app, "agents")
+
+
+async def test_no_color_still_says_everything_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with console(Scripted()) as (app, _):
+        assert "● REAL" in shown(app, "agents")
+        assert "+" in shown(app, "positions")
+        assert "−" in shown(app, "positions")

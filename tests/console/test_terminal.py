@@ -1,0 +1,79 @@
+"""The console in a real terminal: a pty with an emulator behind it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.console.pty_terminal import Terminal, show
+
+
+@contextlib.contextmanager
+def terminal(*arguments: str, size: tuple[int, int] = (120, 40)) -> Iterator[Terminal]:
+    opened = Terminal(show(*arguments), *size)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+@pytest.mark.parametrize("size", [(120, 40), (80, 24)])
+def test_it_shows_the_fleet_takes_keys_and_leaves_the_terminal_as_it_was(size: tuple[int, int]) -> None:
+    with terminal(size=size) as term:
+        before = termios.tcgetattr(term.child)
+        term.until(lambda text: "● REAL" in text and "PRACTICE" in text)
+        term.press("2")
+        term.until(lambda text: "Positions 11" in text and "BTCUSDT" in text)
+        term.press("?")
+        term.until(lambda text: "in every list" in text)
+        term.press("\x1b")
+        term.until(lambda text: "in every list" not in text)
+        term.press("q")
+        assert term.wait() == 0
+        after = termios.tcgetattr(term.child)
+        assert before[:4] == after[:4]
+
+
+def test_it_follows_a_resize_down_to_too_small_and_back() -> None:
+    with terminal() as term:
+        term.until(lambda text: "Errors" in text and "Agents" in text)
+        term.resize(80, 24)
+        term.until(lambda text: "1 agents 8" in text)
+        term.resize(50, 12)
+        term.until(lambda text: "too small" in text)
+        term.resize(120, 40)
+        term.until(lambda text: "Errors" in text and "● REAL" in text)
+
+
+def test_a_terminal_that_does_not_read_stalls_neither_engine_nor_console(tmp_path: Path) -> None:
+    beats = tmp_path / "beats"
+    with terminal("--moving", "--beats", str(beats)) as term:
+        term.until(lambda text: "Positions 100" in text)
+        time.sleep(4)  # this is the hung terminal: nobody reads
+        term.press("3")
+        term.until(lambda text: "Orders 100" in text)
+        pressed = time.monotonic()
+        term.press("q")
+        assert term.wait() == 0
+        assert time.monotonic() - pressed < 5
+    # The engine's thread beats ten times a second; the terminal's four silent seconds must not show in it.
+    assert float(beats.read_text()) < 2000
+
+
+@pytest.mark.parametrize("way", ["hang up", "SIGTERM"])
+def test_it_ends_when_the_terminal_goes_or_it_is_told_to(way: str) -> None:
+    with terminal("--moving") as term:
+        term.until(lambda text: "Positions 100" in text)
+        if way == "hang up":
+            term.hang_up()
+            assert term.process.wait(10) in (128 + signal.SIGHUP, -signal.SIGHUP)
+        else:
+            os.kill(term.process.pid, signal.SIGTERM)
+            assert term.wait() == 128 + signal.SIGTERM
