@@ -1,0 +1,134 @@
+"""The demo: everything moves, and nothing is left of it, however it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aster_tui.demo.fleet import AGENTS
+from tests.console.pty_terminal import Terminal
+
+DEMO = [sys.executable, "-m", "aster_tui", "demo"]
+
+
+def processes(folder: str) -> list[str]:
+    """Command lines of processes that know this folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if folder in line:
+            found.append(line)
+    return found
+
+
+def environment(temporary: Path) -> dict[str, str]:
+    # Its folder must be short for the database's socket, and ours alone, so that leftovers are seen.
+    return {**os.environ, "TMPDIR": str(temporary)}
+
+
+@pytest.fixture
+def temporary() -> Any:
+    with tempfile.TemporaryDirectory(prefix="d", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def nothing_is_left(temporary: Path) -> None:
+    deadline = time.monotonic() + 15
+    while left := [*processes(str(temporary)), *(str(p) for p in temporary.iterdir())]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")
+def test_headless_prints_a_status_with_everything_moving(temporary: Path) -> None:
+    ended = subprocess.run(
+        [*DEMO, "--headless", "--seconds", "14"],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        env=environment(temporary),
+    )
+    assert ended.returncode == 0, ended.stderr
+    document = json.loads(ended.stdout)
+    assert {a["name"] for a in document["agents"]} == {name for name, _, _ in AGENTS}
+    assert [a["mode"] for a in document["agents"]].count("real") == 3
+    positions = [p for a in document["agents"] for p in a["positions"]]
+    assert len(positions) >= 6
+    assert all(p["mark_price"] for p in positions)
+    assert any(p["mark_price"] != p["entry_price"] for p in positions)
+    assert {f["state"] for f in document["feeds"]} == {"live"}
+    assert len(document["feeds"]) == 6
+    assert document["metrics"]["orders_seen"] > 20
+    assert any(a["last_error"] for a in document["agents"])
+    nothing_is_left(temporary)
+
+
+def demo_terminal(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    term = Terminal(DEMO)
+    term.until(lambda text: "NeuralSniper" in text and "● REAL" in text, patience=60)
+    term.until(lambda text: re.search(r"Positions \d+", text), patience=60)
+    return term
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")
+def test_within_ten_seconds_orders_fills_a_refusal_and_drift_are_on_screen(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = time.monotonic()
+    term = demo_terminal(temporary, monkeypatch)
+    try:
+        term.until(lambda text: "FILLED" in text and "REJECTED" in text, patience=60)
+        term.until(lambda text: "-2019" in text, patience=60)
+        term.until(lambda text: "drift" in text, patience=60)
+        print(f"all on screen after {time.monotonic() - started:.1f} s")
+        term.press("q")
+        assert term.wait(20) == 0
+    finally:
+        term.close()
+    nothing_is_left(temporary)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGINT])
+def test_nothing_is_left_however_the_console_ends(
+    number: int, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    term = demo_terminal(temporary, monkeypatch)
+    try:
+        assert len(processes(str(temporary))) >= 2
+        os.kill(term.process.pid, number)
+        term.wait(20)
+    finally:
+        term.close()
+    nothing_is_left(temporary)
+
+
+def test_without_a_mongod_it_says_in_one_line_what_to_install(temporary: Path) -> None:
+    code = (
+        "import sys, shutil, importlib.util as u; shutil.which = lambda name: None; find = u.find_spec\n"
+        "u.find_spec = lambda name, *a: None if name == 'fiftyone' else find(name, *a)\n"
+        "from aster_tui.cli import main; main(['demo', '--headless', '--seconds', '1'])"
+    )
+    env = {n: v for n, v in environment(temporary).items() if n != "MONGODB_URI"}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False, env=env
+    )
+    assert ended.returncode == 5
+    assert len(ended.stderr.strip().splitlines()) == 1
+    assert "install mongod" in ended.stderr
+    nothing_is_left(temporary)
