@@ -344,3 +344,11 @@ async def test_no_color_still_says_everything_in_words(monkeypatch: pytest.Monke
         assert "● REAL" in shown(app, "agents")
         assert "+" in shown(app, "positions")
         assert "−" in shown(app, "positions")
+
+
+async def test_the_console_paints_its_own_picture() -> None:
+    from aster_tui.console.picture import picture
+
+    drawn = await picture(fleet())
+    assert drawn.lstrip().startswith("<svg")
+    assert "NeuralSniper" in drawn

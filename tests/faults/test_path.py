@@ -1,0 +1,109 @@
+"""The whole path while something is broken: a line in the errors pane, and it heals by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from pymongo import MongoClient
+
+from aster_tui.practice.options import PracticeOptions
+from aster_tui.practice.server import PracticeExchange
+from aster_tui.store.mongod import LocalMongod
+from tests import rig
+
+
+async def fault(exchange: PracticeExchange, **values: Any) -> None:
+    named = {name.replace("_", "-"): value for name, value in values.items()}
+    url = f"{exchange.rest_url}/practice/faults"
+    async with aiohttp.ClientSession() as session, session.post(url, json=named) as answer:
+        assert answer.status == 200, await answer.text()
+
+
+async def test_html_instead_of_json_is_one_line_and_the_streams_go_on(
+    tmp_path: Path, mongo_uri: str, mongo_database: str, raw_database: Any
+) -> None:
+    async with PracticeExchange(PracticeOptions(accounts=1, positions=1)) as exchange:
+        (account,) = exchange.ready_document()["accounts"]
+        raw_database.agents.insert_one(rig.agent_document("Real", account))
+        chosen = rig.settings(tmp_path, exchange.rest_url, exchange.ws_url, mongo_uri, mongo_database)
+        with rig.running(chosen, rig.keys(Real=account)) as engine:
+            await rig.until(
+                lambda: rig.feed(engine, "user:") == "live" and rig.feed(engine, "marks") == "live"
+            )
+            await fault(exchange, html500=1)
+            await rig.until(lambda: rig.feed(engine, "exchange") == "down", "the outage is seen")
+            before = engine.snapshot().positions[0].mark_price
+            await rig.until(lambda: engine.snapshot().positions[0].mark_price != before, "marks go on")
+            assert rig.feed(engine, "marks") == "live"
+            lines = [e for e in engine.snapshot().errors if e.source == "exchange"]
+            assert [e.count for e in lines] == [1]
+            assert "\n" not in lines[0].message
+            await fault(exchange, html500=0)
+            await rig.until(lambda: rig.feed(engine, "exchange") == "live", "it heals")
+
+
+async def test_dropped_streams_come_back_and_what_was_missed_is_read(
+    tmp_path: Path, mongo_uri: str, mongo_database: str, raw_database: Any
+) -> None:
+    async with PracticeExchange(PracticeOptions(accounts=1)) as exchange:
+        (account,) = exchange.ready_document()["accounts"]
+        raw_database.agents.insert_one(rig.agent_document("Real", account))
+        chosen = rig.settings(
+            tmp_path, exchange.rest_url, exchange.ws_url, mongo_uri, mongo_database, sync_seconds=3600
+        )
+        with rig.running(chosen, rig.keys(Real=account)) as engine:
+            await rig.until(lambda: rig.feed(engine, "user:") == "live")
+            await fault(exchange, ws_drop_seconds=0.2, ws_silent=1)
+            await rig.until(lambda: "user stream" in rig.errors(engine), "the drop is said")
+            user = next(iter(exchange.exchange.accounts))
+            order = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.001"}
+            exchange.exchange.place(user, order)  # told to nobody: the streams are silent and dropped
+            await fault(exchange, ws_drop_seconds=0, ws_silent=0)
+            await rig.until(lambda: engine.snapshot().positions, "the snapshot closes the gap", 40)
+            await rig.until(lambda: rig.feed(engine, "user:") == "live")
+
+
+async def test_a_database_that_dies_and_returns(tmp_path: Path) -> None:
+    mongod = LocalMongod(tmp_path / "m")
+    await asyncio.to_thread(mongod.start)
+    try:
+        with MongoClient[dict[str, Any]](mongod.uri) as client:
+            client.x.agents.insert_one(rig.agent_document("Paper"))
+        async with PracticeExchange(PracticeOptions(accounts=1)) as exchange:
+            uri = mongod.uri + "&serverSelectionTimeoutMS=500"
+            chosen = rig.settings(tmp_path, exchange.rest_url, exchange.ws_url, uri, "x")
+            with rig.running(chosen) as engine:
+                await rig.until(lambda: rig.feed(engine, "mongo") == "live")
+                await asyncio.to_thread(mongod.kill)
+                await rig.until(lambda: rig.feed(engine, "mongo") == "down", "the death is seen")
+                assert rig.agent(engine, "Paper").stale  # type: ignore[union-attr]
+                assert rig.feed(engine, "marks") == "live"
+                await asyncio.to_thread(mongod.start)
+                await rig.until(lambda: rig.feed(engine, "mongo") == "live", "it heals", 40)
+                with MongoClient[dict[str, Any]](mongod.uri) as client:
+                    client.x.agents.update_one({"name": "Paper"}, {"$set": {"strategy": "patience"}})
+                await rig.until(lambda: rig.agent(engine, "Paper").strategy == "patience")  # type: ignore[union-attr]
+    finally:
+        await asyncio.to_thread(mongod.stop)
+
+
+async def test_an_exchange_that_appears_later_is_found(
+    tmp_path: Path, mongo_uri: str, mongo_database: str, raw_database: Any
+) -> None:
+    first = PracticeExchange(PracticeOptions(accounts=1, positions=1))
+    await first.start()
+    port = int(first.rest_url.rsplit(":", 1)[1])
+    (account,) = first.ready_document()["accounts"]
+    rest, ws = first.rest_url, first.ws_url
+    await first.stop()
+    raw_database.agents.insert_one(rig.agent_document("Real", account))
+    chosen = rig.settings(tmp_path, rest, ws, mongo_uri, mongo_database)
+    with rig.running(chosen, rig.keys(Real=account)) as engine:
+        await rig.until(lambda: rig.feed(engine, "exchange") == "down" and rig.agent(engine, "Real"))
+        assert rig.agent(engine, "Real").stale  # type: ignore[union-attr]
+        async with PracticeExchange(PracticeOptions(accounts=1, positions=1, port=port)):
+            await rig.until(lambda: engine.snapshot().positions, "positions", 40)
+            await rig.until(lambda: rig.feed(engine, "exchange") == "live", "live", 40)
