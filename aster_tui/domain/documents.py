@@ -213,8 +213,7 @@ def as_decimal(value: Any) -> Decimal | None:
 def parse_agent(raw: Mapping[str, Any]) -> AgentDocument:
     """Read one document of ``agents``. Real only where ``isPaperTrading`` is exactly false."""
     agent_id = str(raw.get("_id", ""))
-    name = raw.get("name")
-    fields = Fields(raw, f"agent {name if isinstance(name, str) and name else agent_id}")
+    fields = Fields(raw, f"agent {_label(raw, 'name')}")
     return AgentDocument(
         agent_id=agent_id,
         name=fields.text("name") or agent_id,
@@ -237,8 +236,7 @@ def parse_agent(raw: Mapping[str, Any]) -> AgentDocument:
 
 
 def _active(raw: Mapping[str, Any], agent: Fields) -> ActivePosition:
-    coin = raw.get("coin")
-    fields = Fields(raw, f"{agent.what}: activePositions {coin if isinstance(coin, str) else '?'}")
+    fields = Fields(raw, f"{agent.what}: activePositions {_label(raw, 'coin')}")
     active = ActivePosition(
         coin=fields.text("coin"),
         signal=cast(Signal, fields.choice("signal", ("long", "short"), "long")),
@@ -256,7 +254,7 @@ def _active(raw: Mapping[str, Any], agent: Fields) -> ActivePosition:
 
 def parse_position(raw: Mapping[str, Any]) -> PositionDocument:
     """Read one document of ``positions``. Only the word "closed" closes one: doubt stays visible."""
-    fields = Fields(raw, f"position {raw.get('agentName') or '?'} {raw.get('coin') or raw.get('_id', '')}")
+    fields = Fields(raw, f"position {_label(raw, 'agentName', '?')} {_label(raw, 'coin')}")
     exit_price = fields.number("exit_price", optional=True)
     closed_at = fields.whole("closed_at", optional=True)
     return PositionDocument(
@@ -283,7 +281,7 @@ def parse_position(raw: Mapping[str, Any]) -> PositionDocument:
 
 def parse_trade(raw: Mapping[str, Any]) -> TradeDocument:
     """Read one document of ``trades``."""
-    fields = Fields(raw, f"trade {raw.get('agentName') or '?'} {raw.get('pair') or raw.get('_id', '')}")
+    fields = Fields(raw, f"trade {_label(raw, 'agentName', '?')} {_label(raw, 'pair')}")
     return TradeDocument(
         trade_id=str(raw.get("_id", "")),
         agent_id=_reference(raw.get("agentId"), fields, "agentId"),
@@ -300,6 +298,16 @@ def parse_trade(raw: Mapping[str, Any]) -> TradeDocument:
         size_usd=fields.number("size_usd", optional=True),
         warnings=tuple(fields.warnings),
     )
+
+
+def _label(raw: Mapping[str, Any], field: str, default: str | None = None) -> str:
+    """What a document is called in a warning: a short text of one line, its id where it has no name."""
+    value = raw.get(field)
+    text = value if isinstance(value, str) and value else default
+    if text is None:
+        text = str(raw.get("_id", "?"))
+    line = "".join(c if c.isprintable() else " " for c in text)
+    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"
 
 
 def _reference(value: Any, fields: Fields, field: str) -> str:

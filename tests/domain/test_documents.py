@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aster_tui.domain.documents import (
@@ -112,6 +112,7 @@ def test_only_the_word_closed_closes_a_position() -> None:
     assert parse_position({**POSITION, "status": None}).status == "open"
 
 
+@example(raw={"agentName": ["\n" * 400], "name": "N\n" * 400, "coin": "x" * 400, "_id": "y" * 400})
 @given(raw=st.dictionaries(st.sampled_from([*AGENT, *POSITION, "pair", "side", "tradeType"]), anything))
 def test_no_document_can_break_the_reader(raw: dict[str, Any]) -> None:
     for parse in (parse_agent, parse_position, parse_trade):
