@@ -29,9 +29,9 @@ from aster_tui.store.base import StoreError
 from aster_tui.store.mongo import MongoWriter, connect
 
 #: Pauses between decisions: brisk in the first seconds, then at a pace an eye can follow.
-FIRST_SECONDS, BRISK, CALM = 9.0, (0.25, 0.45), (1.2, 2.6)
+FIRST_SECONDS, BRISK, CALM = 7.0, (0.2, 0.4), (1.2, 2.6)
 #: When, in seconds from the start, an agent overreaches and a document is written wrong; then every so often.
-REJECTED_AT, DRIFT_AT, AGAIN_SECONDS = 4.0, 6.0, 40.0
+REJECTED_AT, DRIFT_AT, AGAIN_SECONDS = 2.0, 3.5, 40.0
 
 
 class Decider:
@@ -100,8 +100,8 @@ class Decider:
                     rejected_at = age + AGAIN_SECONDS
                     await self._random.choice(real).overreach()
                 elif real and age > drift_at:
-                    drift_at = age + AGAIN_SECONDS
-                    await asyncio.to_thread(self._write_wrong, self._random.choice(real).agent)
+                    wrong = await asyncio.to_thread(self._write_wrong, [d.agent for d in real])
+                    drift_at = age + (AGAIN_SECONDS if wrong else 0.5)
                 else:
                     await desk.watch()
                     held = await desk.held()
@@ -116,11 +116,11 @@ class Decider:
                 print(f"{desk.agent.name}: {error}", file=sys.stderr, flush=True)
             await asyncio.sleep(self._random.uniform(*(BRISK if age < FIRST_SECONDS else CALM)))
 
-    def _write_wrong(self, agent: AgentDocument) -> None:
+    def _write_wrong(self, agents: list[AgentDocument]) -> bool:
         """What a second writer with an old picture does: a size that is not the exchange's."""
         from pymongo import MongoClient
 
+        known = {"agentId": {"$in": [a.agent_id for a in agents]}, "status": "open"}
         with MongoClient[dict[str, Any]](self._uri, serverSelectionTimeoutMS=3000) as client:
-            client[self._database].positions.update_one(
-                {"agentId": agent.agent_id, "status": "open"}, {"$mul": {"size_usd": 1.25}}
-            )
+            result = client[self._database].positions.update_one(known, {"$mul": {"size_usd": 1.25}})
+        return result.modified_count > 0

@@ -28,6 +28,8 @@ from aster_tui.engine.keys import AgentKeys, KeyProblem, check_signer, find_keys
 from aster_tui.engine.supervise import Tasks, keep_running
 
 SNAPSHOT_RETRY_SECONDS = 3.0
+#: How long the first snapshot waits for the stream.
+FIRST_SNAPSHOT_SECONDS = 1.0
 
 
 class AccountFeed:
@@ -40,22 +42,30 @@ class AccountFeed:
         self.name = user_feed(account)
         self._agent = agent
         self._wanted = asyncio.Event()
+        self._asked = False
         self._stream = UserStream(
             client,
             account=account,
             on_event=core.emit,
             on_state=self._state,
-            on_connected=self._wanted.set,
+            on_connected=self._want,
             on_heard=lambda: core.emit(FeedHeard(self.name, now_ms())),
             on_problem=lambda message, raw: core.problem("stream", message, agent=agent, raw=raw),
         )
 
     async def run(self) -> None:
         """Until cancelled: the stream, and the snapshots that close its gaps."""
-        self._wanted.set()  # the first snapshot need not wait for the stream
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._stream.run())
             tasks.create_task(self._snapshots())
+            # Usually the stream connects first and asks for the snapshot; one snapshot is enough then.
+            await asyncio.sleep(FIRST_SNAPSHOT_SECONDS)
+            if not self._asked:
+                self._want()
+
+    def _want(self) -> None:
+        self._asked = True
+        self._wanted.set()
 
     async def _snapshots(self) -> None:
         failing = ""
