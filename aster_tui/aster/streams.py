@@ -22,7 +22,8 @@ from aster_tui.aster.errors import AnswerError, AsterError
 from aster_tui.aster.rest import Observer
 from aster_tui.aster.stream_models import mark_prices, user_event
 from aster_tui.aster.venue import Venue
-from aster_tui.domain.events import Event, FeedState, MarkPrices
+from aster_tui.domain.events import Event, MarkPrices
+from aster_tui.domain.views import FeedState
 
 OnState = Callable[[FeedState, str], None]
 OnProblem = Callable[[str, str], None]

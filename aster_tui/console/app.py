@@ -18,7 +18,6 @@ from textual.screen import Screen
 
 from aster_tui.console import terminal
 from aster_tui.console.actions import BY_ID, Context, bindings
-from aster_tui.console.details import Overlay, help_text, row_details
 from aster_tui.console.panes import AgentsPane, ErrorsPane, OrdersPane, Pane, PositionsPane
 from aster_tui.console.port import EnginePort
 from aster_tui.console.status_line import footer, header, tabs
@@ -153,8 +152,8 @@ class ConsoleApp(App[None]):
             return
         self._second = now // 1000
         self._shown = snapshot
-        if isinstance(self.screen, Overlay):
-            self.screen.follow()
+        if self._covered and (follow := getattr(self.screen, "follow", None)):
+            follow()
         for name in PANES:
             self._show(self._pane(name), snapshot, now)
         self._lines(now)
@@ -203,7 +202,7 @@ class ConsoleApp(App[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Under an overlay the console's own keys are silent: the overlay has the floor."""
-        return not (action == "act" and isinstance(self.screen, Overlay))
+        return not (action == "act" and self._covered)
 
     def action_act(self, action_id: str) -> None:
         """Do one action of the registry, or say why it cannot be done."""
@@ -248,6 +247,11 @@ class ConsoleApp(App[None]):
             self.say("nothing is selected")
             return
 
+        from aster_tui.console.details import (  # 7 ms that the first frame need not wait for
+            Overlay,
+            row_details,
+        )
+
         def content() -> Text:
             found = row_details(self._engine.snapshot(), pane, row.key, self._clock(), STYLES)
             return found if found is not None else Text("It is gone.", style=STYLES["dim"])
@@ -255,6 +259,8 @@ class ConsoleApp(App[None]):
         self.push_screen(Overlay({"errors": "error"}.get(pane, pane.removesuffix("s")), content))
 
     def _help(self) -> None:
+        from aster_tui.console.details import Overlay, help_text
+
         self.push_screen(Overlay("help", lambda: help_text(self.context(), STYLES)))
 
     def on_grid_opened(self, message: Grid.Opened) -> None:
@@ -268,6 +274,11 @@ class ConsoleApp(App[None]):
         self._lines(self._clock())
 
     # Parts
+
+    @property
+    def _covered(self) -> bool:
+        """Whether an overlay lies above the panes."""
+        return len(self.screen_stack) > 1
 
     @property
     def _base(self) -> Screen[None]:

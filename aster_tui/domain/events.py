@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
 
 from aster_tui.domain.documents import AgentDocument, PositionDocument, TradeDocument
 from aster_tui.domain.symbols import SymbolRules
 from aster_tui.domain.trading import Order, Position, PositionSide, Side
-
-FeedState = Literal["live", "stale", "down", "off"]
+from aster_tui.domain.views import FeedState
 
 
 @dataclass(frozen=True, slots=True)

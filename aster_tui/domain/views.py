@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
-from aster_tui.domain.events import FeedState
-
+FeedState = Literal["live", "stale", "down", "off"]
 Mode = Literal["real", "paper"]
 SyncState = Literal["in-sync", "drift", "stale", "never"]
 

@@ -19,10 +19,10 @@ from aster_tui.domain.events import (
     AgentsLoaded,
     Event,
     FeedHeard,
-    FeedState,
 )
 from aster_tui.domain.fleet_views import user_feed
 from aster_tui.domain.trading import account_key
+from aster_tui.domain.views import FeedState
 from aster_tui.engine.core import Core, now_ms
 from aster_tui.engine.keys import AgentKeys, KeyProblem, check_signer, find_keys
 from aster_tui.engine.supervise import Tasks, keep_running

@@ -10,10 +10,10 @@ from decimal import Decimal
 
 import structlog
 
-from aster_tui.domain.events import ErrorRaised, Event, FeedChanged, FeedState
+from aster_tui.domain.events import ErrorRaised, Event, FeedChanged
 from aster_tui.domain.fleet import FleetState
 from aster_tui.domain.fleet_views import snapshot
-from aster_tui.domain.views import FleetSnapshot
+from aster_tui.domain.views import FeedState, FleetSnapshot
 from aster_tui.logs import redact
 
 log = structlog.get_logger(__name__)

@@ -8,7 +8,8 @@ from aster_tui.aster.errors import AsterError
 from aster_tui.aster.rest import Observer
 from aster_tui.aster.streams import MarkPriceStream
 from aster_tui.aster.venue import Venue
-from aster_tui.domain.events import ClockMeasured, FeedHeard, FeedState, MarkPrices, SymbolsLoaded, WeightUsed
+from aster_tui.domain.events import ClockMeasured, FeedHeard, MarkPrices, SymbolsLoaded, WeightUsed
+from aster_tui.domain.views import FeedState
 from aster_tui.engine.core import Core, Watchdog, now_ms
 
 EXCHANGE, MARKS = "exchange", "marks"
