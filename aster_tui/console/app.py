@@ -57,6 +57,9 @@ class ConsoleApp(App[None]):
 
     def __init__(self, engine: EnginePort, *, note: str = "", clock: Callable[[], int] = _now_ms) -> None:
         super().__init__(css_path=[styles_path()])
+        # Before anything is mounted: a theme set later would style every widget a second time.
+        self.register_theme(THEME)
+        self.theme = THEME.name
         self._engine = engine
         self._note = note
         self._clock = clock
@@ -77,8 +80,10 @@ class ConsoleApp(App[None]):
         yield Line(id="header")
         yield Line(id="tabs")
         with Vertical(id="panes"):
-            with Horizontal(id="top"):
-                yield AgentsPane()
+            with Horizontal(id="top", classes="active"):
+                first = AgentsPane()
+                first.add_class("active")
+                yield first
                 yield PositionsPane()
             with Horizontal(id="bottom"):
                 yield OrdersPane()
@@ -92,9 +97,7 @@ class ConsoleApp(App[None]):
 
     def on_mount(self) -> None:
         """Show the first frame, then start the engine."""
-        self.register_theme(THEME)
-        self.theme = THEME.name
-        self._activate(PANES[0])
+        self._pane(PANES[0]).focus()
         self.set_interval(TICK_SECONDS, self._tick)
         self.call_after_refresh(self._started)
 
