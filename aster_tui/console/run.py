@@ -26,9 +26,9 @@ BROKE = (
 )
 
 
-def run_console(engine: EnginePort, *, note: str = "") -> int:
+def run_console(engine: EnginePort, *, note: str = "", app: ConsoleApp | None = None) -> int:
     """Show the console until the operator quits or the terminal goes; returns the exit code."""
-    app = ConsoleApp(engine, note=note)
+    app = app or ConsoleApp(engine, note=note)
     try:
         with _hang_up(app):
             asyncio.run(_shown(app))
