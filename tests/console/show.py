@@ -18,7 +18,7 @@ class Beating(ConsoleApp):
     _last = 0.0
 
     def on_mount(self) -> None:
-        super().on_mount()
+        # Textual calls the base class's handler itself.
         self._last = time.monotonic()
         self.set_interval(0.05, self._beat)
 
