@@ -75,6 +75,10 @@ class Transport:
                 f"{self._host} cannot be reached: {_words(error)}",
                 remedy="check the network and rest_url; nothing was sent",
             ) from error
+        except RuntimeError as error:
+            if not self._http.is_closed:
+                raise
+            raise Unreachable("the connection was closed here; nothing was sent") from error
         except httpx.TransportError as error:
             raise self._lost(method, path, _words(error), changes) from error
         self._told_weight(answer)

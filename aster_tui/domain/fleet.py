@@ -148,6 +148,8 @@ class FleetState:
             mark = self.marks.get(order.symbol)
             self._add_line(OrderLine(key, at, account_key(account), name, "real", order, mark))
             return
+        if (order.status, order.executed) != (line.order.status, line.order.executed):
+            line.at = max(line.at, at)  # a stop that triggers after hours is news, and stands on top
         line.order = order
         line.account = account_key(account)
         self._touch(line)

@@ -122,7 +122,7 @@ class AccountFeeds:
         self._no_keys = no_keys
         self._on_weight = on_weight
         self._nonces = NonceSource()
-        self._tasks = Tasks()
+        self._tasks = Tasks(core)
         self._running: dict[str, _Running] = {}
         self._told: set[str] = set()
         self._changed = asyncio.Event()

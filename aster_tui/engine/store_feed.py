@@ -54,7 +54,7 @@ class StoreFeed:
         self._watchdog = watchdog
         self._environment = environment
         self._state_folder = state_folder
-        self._tasks = Tasks()
+        self._tasks = Tasks(core)
         self._again: set[str] = set()
         self._connected = False
 

@@ -41,9 +41,13 @@ def _innermost(error: BaseException) -> BaseException:
 
 
 class Tasks:
-    """A named set of tasks with one owner; :meth:`close` ends them all and waits."""
+    """A named set of tasks with one owner; :meth:`close` ends them all and waits.
 
-    def __init__(self) -> None:
+    What a task did not expect becomes one line in the errors pane: nobody else awaits it.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def __contains__(self, name: str) -> bool:
@@ -58,7 +62,8 @@ class Tasks:
         """Start a task; one of the same name must have ended before."""
         if name in self:
             raise RuntimeError(f"{name} is running already")
-        self._tasks[name] = asyncio.ensure_future(work)
+        task = self._tasks[name] = asyncio.ensure_future(work)
+        task.add_done_callback(self._ended)
 
     async def end(self, name: str) -> None:
         """Cancel one task and wait for it."""
@@ -72,6 +77,15 @@ class Tasks:
         tasks, self._tasks = list(self._tasks.values()), {}
         for task in tasks:
             task.cancel()
-        for result in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(result, Exception):
-                log.error("a task ended badly", error=f"{type(result).__name__}: {result}")
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            cause = _innermost(error)
+            log.error("a task broke", exc_info=error)
+            self._core.problem(
+                "console",
+                f"something unexpected: {type(cause).__name__}: {cause}",
+                remedy="please report it; the log has the details",
+            )

@@ -56,7 +56,7 @@ class SyncService:
         self._blocked = blocked
         self._initial = initial_balance
         self._every = every_seconds
-        self._tasks = Tasks()
+        self._tasks = Tasks(core)
         self._again: set[str] = set()
         self._just_filled: dict[str, set[str]] = {}
         self._first: set[str] = set()

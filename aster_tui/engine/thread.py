@@ -107,7 +107,9 @@ class EngineThread:
         except asyncio.CancelledError:
             pass
         except Exception as error:  # the last line of defence: the console must say so, not vanish
-            self.failure = f"the engine stopped: {type(error).__name__}: {error}"
+            # Our own exceptions speak to people; a foreign one is named for whoever has to mend it.
+            ours = type(error).__module__.startswith("aster_tui.")
+            self.failure = f"the engine stopped: {'' if ours else f'{type(error).__name__}: '}{error}"
             log.exception("engine stopped")
             self._notify()
 

@@ -140,6 +140,17 @@ def test_the_order_log_is_newest_first_and_bounded() -> None:
     assert view(state).orders is orders  # nothing changed: nothing was built again
 
 
+def test_an_old_order_that_changes_is_news() -> None:
+    state = fleet()
+    stop = order(1, order_type="STOP_MARKET", status="NEW")
+    state.apply(ev.OrderUpdate(USER, NOW, stop, "NEW"))
+    state.apply(ev.OrderUpdate(USER, NOW + 10, order(2), "TRADE"))
+    assert [o.key for o in view(state).orders] == ["c2", "c1"]
+    filled = replace(stop, status="FILLED", executed=D("0.01"))
+    state.apply(ev.OrderUpdate(USER, NOW + 3_600_000, filled, "TRADE"))
+    assert [(o.key, o.status) for o in view(state).orders] == [("c1", "FILLED"), ("c2", "FILLED")]
+
+
 def test_paper_trades_are_orders_of_the_log() -> None:
     state = fleet()
     raw = {
