@@ -12,7 +12,6 @@ from typing import Any
 import httpx
 
 from aster_tui.aster.errors import (
-    LIMIT_CODES,
     AnswerError,
     AsterError,
     MalformedAnswer,
@@ -20,10 +19,9 @@ from aster_tui.aster.errors import (
     RateLimited,
     Unreachable,
 )
+from aster_tui.domain.meanings import meaning
 
 WEIGHT_HEADER = "x-mbx-used-weight-1m"
-#: Codes with which the venue itself says that it does not know what became of a request.
-_UNKNOWN_CODES = frozenset({-1000, -1006, -1007})
 #: How much of an answer is kept for a person to look at.
 _RAW_SHOWN = 300
 
@@ -122,21 +120,26 @@ class Transport:
         except ValueError:
             body = None
         number, text = _code(body)
-        if answer.status_code >= 500 or (changes and number in _UNKNOWN_CODES):
+        if answer.status_code < 400 and number >= 0:
+            return self._whole(body, raw, method, path, changes)
+        found = meaning(answer.status_code, number, text, changes=changes)
+        if answer.status_code >= 500 or found.kind == "unknown":
             error = self._lost(method, path, f"HTTP {answer.status_code}", changes)
             error.code, error.raw = str(number or f"HTTP {answer.status_code}"), raw
             raise error
-        if answer.status_code in (418, 429) or number in LIMIT_CODES:
+        if found.kind in ("rate-limited", "banned"):
             raise RateLimited(answer.status_code, number, text, _retry_after(answer), raw)
-        if answer.status_code >= 400 or number < 0:
-            if body is None and answer.status_code != 403:
-                raise MalformedAnswer(
-                    f"HTTP {answer.status_code} without JSON from {path}",
-                    code=f"HTTP {answer.status_code}",
-                    remedy="is rest_url the address of the API?",
-                    raw=raw,
-                )
-            raise AnswerError(answer.status_code, number, text or answer.reason_phrase, raw)
+        if body is None and answer.status_code != 403:
+            raise MalformedAnswer(
+                f"HTTP {answer.status_code} without JSON from {path}",
+                code=f"HTTP {answer.status_code}",
+                remedy="is rest_url the address of the API?",
+                raw=raw,
+            )
+        raise AnswerError(answer.status_code, number, text or answer.reason_phrase, raw, changes=changes)
+
+    def _whole(self, body: Any, raw: str, method: str, path: str, changes: bool) -> Any:
+        """The body of a good answer, unless it is no JSON at all."""
         if body is None:
             if changes:
                 raise OutcomeUnknown(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 
 import structlog
 
@@ -61,6 +61,8 @@ class Tasks:
     def start(self, name: str, work: Awaitable[None]) -> None:
         """Start a task; one of the same name must have ended before."""
         if name in self:
+            if isinstance(work, Coroutine):
+                work.close()
             raise RuntimeError(f"{name} is running already")
         task = self._tasks[name] = asyncio.ensure_future(work)
         task.add_done_callback(self._ended)
