@@ -16,6 +16,9 @@ class AsterError(Exception):
         super().__init__(message)
         self.message, self.code, self.remedy, self.raw = message, code, remedy, raw
 
+    def __str__(self) -> str:
+        return self.message
+
 
 class Unreachable(AsterError):
     """Nothing was sent, or a read got no answer: nothing changed at the exchange."""

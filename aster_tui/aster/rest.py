@@ -30,6 +30,7 @@ Parameters = Sequence[tuple[str, str]]
 M = TypeVar("M", bound=models.Wire)
 
 READ_TRIES = 3
+NONCE_REFUSED = -4225
 #: "Already so" of leverage and margin type: success.
 NO_CHANGE_CODES = frozenset({-4046, -4059})
 
@@ -70,10 +71,14 @@ class Observer:
     ) -> None:
         self.venue = venue
         self.wallet = wallet
-        self.clock_offset_ms = 0
         self._nonces = nonces
         self._timeout_s = timeout_s
         self._transport = Transport(venue.rest_url, timeout_s, on_weight)
+
+    @property
+    def clock_offset_ms(self) -> int:
+        """Server minus local time as last measured by any client that shares the nonces."""
+        return self._nonces.offset_ms
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -95,8 +100,8 @@ class Observer:
         server = _model(models.ServerTime, await self._once("GET", "/fapi/v3/time", "", changes=False))
         trip_ns = time.perf_counter_ns() - started
         middle_ms = (started_wall + trip_ns // 2) // 1_000_000
-        self.clock_offset_ms = server.server_time - middle_ms
-        return Clock(self.clock_offset_ms, round(trip_ns / 1_000_000))
+        self._nonces.offset_ms = server.server_time - middle_ms
+        return Clock(self._nonces.offset_ms, round(trip_ns / 1_000_000))
 
     async def exchange_info(self) -> ExchangeInfo:
         """Symbols, filters and limits (weight 1). One symbol that cannot be read does not cost the others."""
@@ -208,7 +213,13 @@ class Observer:
     def _signed_string(self, parameters: Parameters) -> str:
         """The string that is signed, with its signature: built once and sent as it is."""
         wallet = self._wallet()
-        nonce = self._nonces.next(wallet.signer.address, self.clock_offset_ms)
+        try:
+            nonce = self._nonces.next(wallet.signer.address)
+        except OSError as error:
+            raise AsterError(
+                f"no nonce could be taken, so nothing was sent: {error.strerror or error}",
+                remedy="make the state folder writable (aster-tui paths)",
+            ) from error
         identity = [("nonce", str(nonce)), ("user", wallet.user), ("signer", wallet.signer.address)]
         string = urlencode([*parameters, *identity])
         return f"{string}&signature={wallet.signer.sign(string)}"
@@ -217,7 +228,21 @@ class Observer:
         return await self._transport.send(method, path, string, changes=changes)
 
     async def _signed(self, method: str, path: str, parameters: Parameters, *, changes: bool) -> Any:
-        return await self._once(method, path, self._signed_string(parameters), changes=changes)
+        try:
+            return await self._once(method, path, self._signed_string(parameters), changes=changes)
+        except AnswerError as error:
+            if error.number == NONCE_REFUSED:
+                self._explain_nonce(error)
+            raise
+
+    def _explain_nonce(self, error: AnswerError) -> None:
+        """Our nonce was the newest of this machine and near server time, and was refused all the same: then
+        somebody else signs with this signer."""
+        if abs(self.clock_offset_ms) < self.venue.nonce_window_s * 500:
+            error.message = f"{error.message}: another program seems to sign with this signer"
+            error.remedy = (
+                "use each signer on one machine only; approve a second API wallet for the other program"
+            )
 
     async def _read(self, path: str, parameters: Parameters = ()) -> Any:
         string = urlencode(list(parameters))

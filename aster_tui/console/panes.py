@@ -30,9 +30,10 @@ class Pane(Grid):
     NAME: ClassVar[str] = ""
     COLUMNS: ClassVar[tuple[Column, ...]] = ()
     EMPTY: ClassVar[str] = ""
+    NEWEST_FIRST: ClassVar[bool] = False
 
     def __init__(self) -> None:
-        super().__init__(self.COLUMNS, empty=self.EMPTY, id=self.NAME.lower())
+        super().__init__(self.COLUMNS, empty=self.EMPTY, id=self.NAME.lower(), newest_first=self.NEWEST_FIRST)
         self._kept: dict[Hashable, tuple[object, tuple[Row, ...]]] = {}
         self.border_title = self.NAME
 
@@ -234,6 +235,7 @@ class OrdersPane(Pane):
 
     NAME = "Orders"
     EMPTY = "No orders yet."
+    NEWEST_FIRST = True
     COLUMNS = (
         Column("time", 8),
         Column("agent", 13, grows=True),
@@ -305,6 +307,7 @@ class ErrorsPane(Pane):
 
     NAME = "Errors"
     EMPTY = "Nothing went wrong."
+    NEWEST_FIRST = True
     COLUMNS = (
         Column("time", 8),
         Column("where", 13, grows=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
@@ -18,6 +19,15 @@ def is_stalled(driver: Any) -> bool:
     writer = getattr(driver, "_writer_thread", None)
     frames = getattr(writer, "_queue", None)
     return frames is not None and frames.qsize() > HELD_ABOVE
+
+
+def drop_output() -> None:
+    """Throw away what the terminal has not read, so that a write that waits for it returns."""
+    for stream in (sys.__stdin__, sys.__stderr__):
+        # A stream that is no terminal, or one that is gone, holds nobody up.
+        with contextlib.suppress(ValueError, OSError, termios.error):
+            if stream is not None:
+                termios.tcflush(stream.fileno(), termios.TCOFLUSH)
 
 
 def is_gone() -> bool:

@@ -17,14 +17,17 @@ from decimal import Decimal
 from typing import Any
 
 from aster_tui.aster.errors import AsterError
-from aster_tui.aster.rest import Observer
+from aster_tui.aster.nonces import NonceSource
+from aster_tui.aster.rest import Observer, Trader
+from aster_tui.aster.signing import Signer
 from aster_tui.aster.streams import MarkPriceStream
-from aster_tui.aster.venue import Venue
+from aster_tui.aster.venue import Venue, Wallet
 from aster_tui.demo import fleet
 from aster_tui.demo.desks import Desk, PaperDesk, RealDesk
 from aster_tui.demo.strategy import Strategist
 from aster_tui.domain.documents import AgentDocument
 from aster_tui.domain.events import MarkPrices
+from aster_tui.domain.keys import PrivateKey
 from aster_tui.store.base import StoreError
 from aster_tui.store.mongo import MongoWriter, connect
 
@@ -39,14 +42,18 @@ class Decider:
 
     Args:
         exchange: the practice exchange's ready document.
+        nonces: shared with the console, which signs with the same signers.
     """
 
-    def __init__(self, exchange: Mapping[str, Any], uri: str, database: str, *, seed: int) -> None:
+    def __init__(
+        self, exchange: Mapping[str, Any], uri: str, database: str, *, seed: int, nonces: NonceSource
+    ) -> None:
         self._accounts = {row["user"].lower(): row for row in exchange["accounts"]}
         self._venue = Venue(exchange["rest"], exchange["ws"], exchange["chain_id"])
         self._uri, self._database = uri, database
         self._random = random.Random(f"{seed}/pace")
         self._strategist = Strategist(seed)
+        self._nonces = nonces
         self._marks: dict[str, Decimal] = {}
 
     async def run(self) -> None:
@@ -83,8 +90,16 @@ class Decider:
         if agent.paper or agent.user_address is None:
             return PaperDesk(agent, store, self._marks, fleet.INITIAL)
         return RealDesk(
-            agent, store, self._marks, self._venue, self._accounts[agent.user_address.lower()], rules
+            agent,
+            store,
+            self._marks,
+            self._trader(self._accounts[agent.user_address.lower()]),
+            rules,
         )
+
+    def _trader(self, account: Mapping[str, str]) -> Trader:
+        signer = Signer(PrivateKey.parse(account["signer_private_key"]), self._venue.chain_id)
+        return Trader(self._venue, Wallet(account["user"], signer), nonces=self._nonces)
 
     async def _decide(self, desks: list[Desk]) -> None:
         started = time.monotonic()

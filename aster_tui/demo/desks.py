@@ -10,12 +10,9 @@ from typing import Any, Protocol
 from aster_tui.aster.errors import AsterError
 from aster_tui.aster.orders import OrderRequest
 from aster_tui.aster.rest import Trader
-from aster_tui.aster.signing import Signer
-from aster_tui.aster.venue import Venue, Wallet
 from aster_tui.demo.strategy import Decision
 from aster_tui.domain.documents import AgentDocument, PositionDocument, paper_unrealized
 from aster_tui.domain.events import ErrorRaised
-from aster_tui.domain.keys import PrivateKey
 from aster_tui.domain.symbols import SymbolRules, coin_of, round_down, round_nearest, symbol_of
 from aster_tui.domain.trading import Order, Position, Side
 from aster_tui.store.mongo import MongoWriter
@@ -53,16 +50,14 @@ class RealDesk:
         agent: AgentDocument,
         store: MongoWriter,
         marks: Mapping[str, Decimal],
-        venue: Venue,
-        account: Mapping[str, str],
+        trader: Trader,
         rules: Mapping[str, SymbolRules],
     ) -> None:
         self.agent = agent
         self._store = store
         self._marks = marks
         self._rules = rules
-        signer = Signer(PrivateKey.parse(account["signer_private_key"]), venue.chain_id)
-        self._trader = Trader(venue, Wallet(account["user"], signer))
+        self._trader = trader
         self._number = 0
         self._run = format(_now() // 1000, "x")
         self._protected: set[str] = set()

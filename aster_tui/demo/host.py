@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from aster_tui.aster.nonces import NonceSource
 from aster_tui.demo import fleet
 from aster_tui.demo.decider import Decider
 from aster_tui.demo.seeding import seed_database
@@ -95,7 +96,8 @@ async def _serve(arguments: argparse.Namespace, uri: str, database: str) -> None
         await asyncio.to_thread(
             seed_database, uri, database, seed=arguments.seed, count=arguments.agents, accounts=accounts
         )
-        decider = Decider(document, uri, database, seed=arguments.seed)
+        nonces = NonceSource(arguments.folder / "state" / "nonces")
+        decider = Decider(document, uri, database, seed=arguments.seed, nonces=nonces)
         deciding = asyncio.create_task(decider.run())
         _say(
             {

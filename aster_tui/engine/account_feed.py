@@ -115,13 +115,14 @@ class AccountFeeds:
         *,
         no_keys: bool,
         on_weight: Callable[[int], None],
+        nonces: NonceSource,
     ) -> None:
         self._core = core
         self._venue = venue
         self._environment = environment
         self._no_keys = no_keys
         self._on_weight = on_weight
-        self._nonces = NonceSource()
+        self._nonces = nonces
         self._tasks = Tasks(core)
         self._running: dict[str, _Running] = {}
         self._told: set[str] = set()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
+from aster_tui.aster.nonces import NonceSource
 from aster_tui.aster.rest import Observer
 from aster_tui.aster.venue import Venue
 from aster_tui.config import Settings
@@ -41,7 +42,9 @@ class Engine:
         )
         self._watchdog = Watchdog(self.core, settings.stale_seconds)
         self._venue = Venue(settings.rest_url, settings.ws_url, settings.chain_id, settings.nonce_window_s)
-        self._public = Observer(self._venue, on_weight=self._weight)
+        # One source for all clients: the clock that the public one measures moves everybody's nonces.
+        self._nonces = NonceSource(settings.state_folder / "nonces")
+        self._public = Observer(self._venue, nonces=self._nonces, on_weight=self._weight)
         self._feed = VenueFeed(self.core, self._public, self._venue, self._watchdog)
         self._store = _store(settings)
         if settings.no_keys:
@@ -50,7 +53,12 @@ class Engine:
             self.core, self._store, self._watchdog, environment, settings.state_folder
         )
         self._accounts = AccountFeeds(
-            self.core, self._venue, environment, no_keys=settings.no_keys, on_weight=self._weight
+            self.core,
+            self._venue,
+            environment,
+            no_keys=settings.no_keys,
+            on_weight=self._weight,
+            nonces=self._nonces,
         )
         writer: StoreWriter | None = self._store if isinstance(self._store, MongoWriter) else None
         self._sync = SyncService(
@@ -82,6 +90,7 @@ class Engine:
             await self._public.aclose()
             if self._store is not None:
                 await self._store.close()
+            self._nonces.close()
 
     def submit(self, command: Command) -> None:
         """Take a command; called on the engine's loop."""

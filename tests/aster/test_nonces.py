@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
+import subprocess
+import sys
+import tempfile
 import threading
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,14 +21,17 @@ from aster_tui.aster.nonces import NonceSource
 def test_strictly_increasing_whatever_the_clock_and_the_offset_do(readings: list[tuple[int, int]]) -> None:
     clock = iter([nanoseconds for nanoseconds, _ in readings])
     source = NonceSource(clock_ns=lambda: next(clock))
-    nonces = [source.next("0xA", offset) for _, offset in readings]
+    nonces = []
+    for _, source.offset_ms in readings:
+        nonces.append(source.next("0xA"))
     assert all(later > earlier for earlier, later in itertools.pairwise(nonces))
 
 
 def test_each_signer_counts_for_itself_in_microseconds_of_server_time() -> None:
     source = NonceSource(clock_ns=lambda: 1_000_000_000)
     assert source.next("0xA") == source.next("0xB") == 1_000_000
-    assert source.next("0xC", offset_ms=250) == 1_250_000
+    source.offset_ms = 250
+    assert source.next("0xC") == 1_250_000
 
 
 def test_threads_never_get_the_same_nonce() -> None:
@@ -38,3 +47,40 @@ def test_threads_never_get_the_same_nonce() -> None:
     for thread in threads:
         thread.join()
     assert len(set(found)) == 8000
+
+
+def test_a_folder_serves_many_processes_and_none_gets_anothers_nonce(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib; from aster_tui.aster.nonces import NonceSource; "
+        "n = NonceSource(pathlib.Path(sys.argv[1])); print([n.next('0xAB') for _ in range(3000)])"
+    )
+    running = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    taken = [json.loads(process.communicate(timeout=60)[0]) for process in running]
+    assert all(mine == sorted(set(mine)) for mine in taken)
+    assert len({nonce for mine in taken for nonce in mine}) == 9000
+
+
+@given(st.lists(st.integers(0, 10**19), min_size=2, max_size=20))
+def test_a_restart_does_not_forget_whatever_the_clock_says_then(readings: list[int]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        nonces = []
+        for reading in readings:  # a new process each time
+            source = NonceSource(Path(folder), clock_ns=lambda at=reading: at)  # type: ignore[misc]
+            nonces.append(source.next("0xAB"))
+            source.close()
+        assert all(later > earlier for earlier, later in itertools.pairwise(nonces))
+
+
+def test_a_cut_file_and_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    source = NonceSource(tmp_path)
+    first = source.next("0xAB")
+    (tmp_path / "0xab").write_bytes(b"\1\2")
+    assert source.next("0xAB") > first
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OSError):  # noqa: PT011
+        NonceSource(tmp_path / "file" / "below").next("0xAB")
+    with pytest.raises(OSError, match="no file"):
+        NonceSource(tmp_path).next("../../etc")

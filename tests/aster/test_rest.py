@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -23,6 +25,7 @@ from aster_tui.aster.errors import (
     RateLimited,
     Unreachable,
 )
+from aster_tui.aster.nonces import NonceSource
 from aster_tui.aster.orders import OrderRequest
 from aster_tui.aster.rest import Observer, Trader
 from aster_tui.aster.signing import Signer
@@ -216,6 +219,39 @@ async def test_a_missing_field_names_itself() -> None:
     async with wire('[{"symbol":"BTCUSDT","positionAmt":"1"}]') as (_, client):
         with pytest.raises(MalformedAnswer, match="entryPrice"):
             await client.positions()
+
+
+async def test_a_refused_nonce_that_was_our_newest_names_the_stranger() -> None:
+    reply = answer('{"code":-4225,"msg":"Nonce Expired"}', "400 Bad")
+    nonces = NonceSource()
+    async with wire(lambda _: reply, nonces=nonces) as (_, client):
+        with pytest.raises(AnswerError, match="another program seems to sign"):
+            await client.positions()
+        nonces.offset_ms = 9_000  # with such a clock it may be the clock
+        with pytest.raises(AnswerError) as raised:
+            await client.positions()
+        assert "another program" not in raised.value.message
+
+
+async def test_nonces_follow_server_time_once_any_client_measured_it() -> None:
+    nonces = NonceSource(clock_ns=lambda: 1_000_000_000_000)
+    far = round(time.time() * 1000) + 3_600_000
+    async with wire(f'{{"serverTime":{far}}}', nonces=nonces) as (_, client):
+        clock = await client.measure_clock()
+        assert abs(clock.offset_ms - 3_600_000) < 5_000
+    async with wire("[]", nonces=nonces) as (kept, other):
+        await other.open_orders("BTCUSDT")
+        nonce = int(kept.requests[0][0].partition("nonce=")[2].partition("&")[0])
+        assert nonce == 1_000_000_000 + clock.offset_ms * 1000
+
+
+async def test_without_a_nonce_nothing_is_sent(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    nonces = NonceSource(tmp_path / "file" / "below")
+    async with wire(ACCEPTED, nonces=nonces) as (kept, client):
+        with pytest.raises(AsterError, match="nothing was sent"):
+            await client.place_order(ORDER)
+        assert kept.requests == []
 
 
 async def test_used_weight_is_told() -> None:

@@ -78,8 +78,10 @@ class Grid(ScrollView, can_focus=True):
             super().__init__()
             self.grid = grid
 
-    def __init__(self, columns: Sequence[Column], *, empty: str, id: str) -> None:
+    def __init__(self, columns: Sequence[Column], *, empty: str, id: str, newest_first: bool = False) -> None:
+        """``newest_first`` is for logs: a cursor left on the first row stays on whatever is newest."""
         super().__init__(id=id)
+        self._newest_first = newest_first
         self._columns = tuple(columns)
         self._empty = empty
         self._rows: tuple[Row, ...] = ()
@@ -132,8 +134,8 @@ class Grid(ScrollView, can_focus=True):
             key = before[old].key
             if old >= len(self._rows) or self._rows[old].key != key:
                 found = next((i for i, row in enumerate(self._rows) if row.key == key), None)
-                # The first row is "the newest": a cursor left there stays there.
-                self._cursor = min(old, len(self._rows) - 1) if found is None or old == 0 else found
+                stays = found is None or (self._newest_first and old == 0)
+                self._cursor = min(old, len(self._rows) - 1) if stays or found is None else found
         if self._cursor == old:
             return ()
         if self.has_focus:
