@@ -16,6 +16,7 @@ from textual.app import App, ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 
+from aster_tui.console import format as fmt
 from aster_tui.console import terminal
 from aster_tui.console.actions import BY_ID, Context, bindings
 from aster_tui.console.panes import AgentsPane, ErrorsPane, OrdersPane, Pane, PositionsPane
@@ -255,8 +256,8 @@ class ConsoleApp(App[None]):
             row_details,
         )
 
-        def content() -> Text:
-            found = row_details(self._engine.snapshot(), pane, row.key, self._clock(), STYLES)
+        def content(width: int) -> Text:
+            found = row_details(self._engine.snapshot(), pane, row.key, self._clock(), STYLES, width)
             return found if found is not None else Text("It is gone.", style=STYLES["dim"])
 
         self.push_screen(Overlay({"errors": "error"}.get(pane, pane.removesuffix("s")), content))
@@ -264,15 +265,27 @@ class ConsoleApp(App[None]):
     def _help(self) -> None:
         from aster_tui.console.details import Overlay, help_text
 
-        self.push_screen(Overlay("help", lambda: help_text(self.context(), STYLES)))
+        self.push_screen(Overlay("help", lambda width: help_text(self.context(), STYLES, width)))
 
     def on_grid_opened(self, message: Grid.Opened) -> None:
         """A double click is an enter."""
         self.action_act("details")
 
+    def action_help_quit(self) -> None:
+        """Ctrl+C, which copies and does not quit: say what does, in the footer and not in a pop-up."""
+        self.say("q quits the console")
+
+    def _fatal_error(self) -> None:
+        # Textual would print a traceback with local variables on the operator's terminal; the caller of the
+        # console finds the exception in ``_exception`` and writes it to the log.
+        self._close_messages_no_wait()
+
+    def _print_error_renderables(self) -> None:
+        self._exit_renderables.clear()
+
     def say(self, text: str, *, lasting: bool = False) -> None:
         """Say something in the footer's place."""
-        self._notice = text
+        self._notice = fmt.one_line(text)
         self._notice_until = self._clock() + (10**12 if lasting else int(NOTICE_SECONDS * 1000))
         self._lines(self._clock())
 

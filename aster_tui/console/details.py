@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import ClassVar
 
+from rich.console import Console
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -32,7 +34,8 @@ class Overlay(ModalScreen[None]):
         Binding("pagedown", "scroll(10)", show=False, id="overlay.pagedown"),
     ]
 
-    def __init__(self, title: str, content: Callable[[], Text]) -> None:
+    def __init__(self, title: str, content: Callable[[int], Text]) -> None:
+        """``content`` gives the text for a width in cells."""
         super().__init__()
         self._heading = title
         self._content = content
@@ -43,7 +46,7 @@ class Overlay(ModalScreen[None]):
         with VerticalScroll(id="frame") as frame:
             frame.border_title = self._heading
             frame.border_subtitle = "esc closes"
-            self._last = self._content()
+            self._last = self._content(self._room())
             yield Static(self._last, id="text")
 
     @property
@@ -53,17 +56,25 @@ class Overlay(ModalScreen[None]):
 
     def follow(self) -> None:
         """Say it anew, if it changed."""
-        text = self._content()
+        text = self._content(self._room())
         if text != self._last:
             self._last = text
             self.query_one("#text", Static).update(text)
+
+    def on_resize(self) -> None:
+        """Break the lines anew."""
+        self.follow()
+
+    def _room(self) -> int:
+        # As the style sheet has it: nine tenths of the screen, at most 100; less frame, padding and bar.
+        return min(100, self.app.size.width * 9 // 10) - 7
 
     def action_scroll(self, by: int) -> None:
         """Scroll by lines."""
         self.query_one("#frame").scroll_relative(y=by, animate=False)
 
 
-def help_text(context: Context, styles: Styles) -> Text:
+def help_text(context: Context, styles: Styles, width: int = 93) -> Text:
     """Every key: those of the focused pane first, and why one cannot be used now."""
     text = Text()
     mine = [a for a in ACTIONS if context.pane in a.panes]
@@ -71,14 +82,14 @@ def help_text(context: Context, styles: Styles) -> Text:
     if mine:
         text.append(f"{context.pane}\n", style=styles["strong"])
         for action in mine:
-            _help_line(text, action.shown, action.title, action.unavailable(context), styles)
+            _help_line(text, action.shown, action.title, action.unavailable(context), styles, width)
         text.append("\n")
     text.append("in every list\n", style=styles["strong"])
     for keys, words in GRID_KEYS:
-        _help_line(text, keys, words, "", styles)
+        _help_line(text, keys, words, "", styles, width)
     text.append("\neverywhere\n", style=styles["strong"])
     for action in others:
-        _help_line(text, action.shown, action.title, action.unavailable(context), styles)
+        _help_line(text, action.shown, action.title, action.unavailable(context), styles, width)
     text.append("\nsigns\n", style=styles["strong"])
     for sign, words in (
         ("● REAL", "trades on the exchange"),
@@ -88,39 +99,54 @@ def help_text(context: Context, styles: Styles) -> Text:
         ("!", "something is wrong with this agent; enter says what"),
         ("dimmed", "not live: the last that was known"),
     ):
-        _help_line(text, sign, words, "", styles)
+        _help_line(text, sign, words, "", styles, width)
     return text
 
 
-def _help_line(text: Text, keys: str, words: str, why: str, styles: Styles) -> None:
-    text.append(f"  {keys:<14}", style=styles["dim" if why else "key"])
-    text.append(words, style=styles["dim"] if why else "")
+def _help_line(text: Text, keys: str, words: str, why: str, styles: Styles, width: int) -> None:
+    body = Text(words, style=styles["dim"] if why else "")
     if why:
-        text.append(f"  ({why})", style=styles["warn"])
-    text.append("\n")
+        body.append(f"  ({fmt.one_line(why)})", style=styles["warn"])
+    _beside(text, f"  {keys:<14}", styles["dim" if why else "key"], body, width)
 
 
-def row_details(snapshot: FleetSnapshot, pane: str, key: str, now: int, styles: Styles) -> Text | None:
+def _beside(text: Text, head: str, style: str, body: Text, width: int) -> None:
+    """Add ``body`` beside ``head``; its further lines begin where its first does."""
+    for number, line in enumerate(body.wrap(_console(), max(10, width - len(head)), overflow="fold")):
+        line.rstrip()
+        text.append(" " * len(head) if number else head, style=style)
+        text.append_text(line)
+        text.append("\n")
+
+
+@cache
+def _console() -> Console:
+    # Rich asks for one to break lines and takes nothing from it.
+    return Console()
+
+
+def row_details(
+    snapshot: FleetSnapshot, pane: str, key: str, now: int, styles: Styles, width: int = 93
+) -> Text | None:
     """All that is known of a row; None when it is gone."""
     if pane == "agents":
         agent = next((a for a in snapshot.agents if a.key == key), None)
-        return _pairs(_agent(agent, snapshot, now), styles) if agent else None
+        return _pairs(_agent(agent, snapshot, now), styles, width) if agent else None
     if pane == "positions":
         position = next((p for p in snapshot.positions if p.key == key), None)
-        return _pairs(_position(position, now), styles) if position else None
+        return _pairs(_position(position, now), styles, width) if position else None
     if pane == "orders":
         order = next((o for o in snapshot.orders if o.key == key), None)
-        return _pairs(_order(order), styles) if order else None
+        return _pairs(_order(order), styles, width) if order else None
     error = next((e for e in snapshot.errors if e.key == key.partition(UNDER)[0]), None)
-    return _pairs(_error(error), styles) if error else None
+    return _pairs(_error(error), styles, width) if error else None
 
 
-def _pairs(pairs: Pairs, styles: Styles) -> Text:
-    width = max((len(name) for name, _ in pairs), default=0)
+def _pairs(pairs: Pairs, styles: Styles, width: int) -> Text:
+    longest = max((len(name) for name, _ in pairs), default=0)
     text = Text()
     for name, value in pairs:
-        text.append(f"{name:<{width}}  ", style=styles["dim"])
-        text.append(f"{value}\n")
+        _beside(text, f"{name:<{longest}}  ", styles["dim"], Text(fmt.one_line(value)), width)
     return text
 
 
@@ -141,9 +167,9 @@ def _agent(a: AgentView, snapshot: FleetSnapshot, now: int) -> Pairs:
         pairs.append(("open orders", str(a.open_orders)))
         when = f" ({fmt.moment(a.sync.at)}, {fmt.age(now - a.sync.at)} ago)" if a.sync.at else ""
         pairs.append(("sync", f"{a.sync.state}{when}"))
-        pairs += [("drift", fmt.one_line(line)) for line in a.sync.drift]
+        pairs += [("drift", line) for line in a.sync.drift]
         if a.sync.error:
-            pairs.append(("sync failed", fmt.one_line(a.sync.error)))
+            pairs.append(("sync failed", a.sync.error))
     for position in snapshot.positions:
         if a.key in position.agent_id.split("+"):
             size = fmt.number(position.quantity, position.quantity_places)
@@ -156,8 +182,8 @@ def _agent(a: AgentView, snapshot: FleetSnapshot, now: int) -> Pairs:
                 )
             )
     if a.last_error:
-        pairs.append(("last error", fmt.one_line(a.last_error)))
-    pairs += [("warning", fmt.one_line(line)) for line in a.warnings]
+        pairs.append(("last error", a.last_error))
+    pairs += [("warning", line) for line in a.warnings]
     return pairs
 
 
@@ -203,8 +229,8 @@ def _order(o: OrderView) -> Pairs:
 
 def _error(e: ErrorView) -> Pairs:
     pairs: Pairs = [
-        ("what", fmt.one_line(e.message)),
-        ("what to do", fmt.one_line(e.remedy) or fmt.UNKNOWN),
+        ("what", e.message),
+        ("what to do", e.remedy or fmt.UNKNOWN),
         ("agent", e.agent or fmt.UNKNOWN),
         ("where", e.source),
         ("code", e.code or fmt.UNKNOWN),
@@ -212,5 +238,5 @@ def _error(e: ErrorView) -> Pairs:
         ("how often", str(e.count)),
     ]
     if e.raw:
-        pairs.append(("as it came", fmt.one_line(e.raw)))
+        pairs.append(("as it came", e.raw))
     return pairs

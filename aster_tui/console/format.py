@@ -64,4 +64,4 @@ def tone(value: Decimal | None) -> str:
 
 def one_line(text: str) -> str:
     """Foreign text on one line: control characters and line breaks become spaces."""
-    return "".join(c if c.isprintable() else " " for c in text)
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)

@@ -8,17 +8,20 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from aster_tui.console import terminal
 from aster_tui.console.app import ConsoleApp
 from aster_tui.console.port import EnginePort
 
 # The standard library's: structlog takes 20 ms to import, and its formatter writes these lines too.
 log = logging.getLogger(__name__)
 
-#: After the terminal has gone, how long the clean way out may take before the process just ends.
-LAST_SECONDS = 8.0
+#: When told to leave: how long the terminal may keep the farewell waiting before it is left without one,
+#: and how long that may take before the process just ends.
+PATIENT_SECONDS, LAST_SECONDS = 1.0, 3.0
 HUNG_UP = 129
 BROKE = (
     "aster-tui: the console broke and was closed; agents and orders were not touched. "
@@ -30,20 +33,24 @@ def run_console(engine: EnginePort, *, note: str = "", app: ConsoleApp | None = 
     """Show the console until the operator quits or the terminal goes; returns the exit code."""
     app = app or ConsoleApp(engine, note=note)
     try:
-        with _hang_up(app):
+        with _hang_up(app, engine):
             asyncio.run(_shown(app))
     except KeyboardInterrupt:
         pass
     except OSError as error:  # a terminal that went away while it was being put in order
         log.warning("the terminal is gone: %s", error)
         return HUNG_UP
+    except Exception as error:  # the last line of defence: an operator reads no tracebacks
+        return _broke(error)
     finally:
         engine.stop()
-    if app._exception is not None:
-        log.error("the console broke", exc_info=app._exception)
-        print(BROKE, file=sys.stderr)
-        return 1
-    return app.return_code or 0
+    return _broke(app._exception) if app._exception is not None else app.return_code or 0
+
+
+def _broke(error: Exception) -> int:
+    log.error("the console broke", exc_info=error)
+    print(BROKE, file=sys.stderr)
+    return 1
 
 
 async def _shown(app: ConsoleApp) -> None:
@@ -51,22 +58,39 @@ async def _shown(app: ConsoleApp) -> None:
 
 
 @contextmanager
-def _hang_up(app: ConsoleApp) -> Iterator[None]:
+def _hang_up(app: ConsoleApp, engine: EnginePort) -> Iterator[None]:
     """On SIGHUP and SIGTERM leave cleanly; a terminal that cannot be written to any more must not stop that.
 
     Without this, Textual's process is killed by SIGHUP without any clean-up, and spins at full load where
     SIGHUP is ignored (measured).
     """
 
+    asked, left = threading.Event(), threading.Event()
+
     def leave(number: int, frame: object) -> None:
-        app.call_later(app.exit, return_code=128 + number)
-        timer = threading.Timer(LAST_SECONDS, os._exit, (128 + number,))
-        timer.daemon = True
-        timer.start()
+        if asked.is_set():
+            return
+        asked.set()
+        code = 128 + number
+        app.call_later(app.exit, return_code=code)
+        threading.Thread(target=_see_out, args=(app, engine, left, code), daemon=True).start()
 
     before = {s: signal.signal(s, leave) for s in (signal.SIGHUP, signal.SIGTERM)}
     try:
         yield
     finally:
+        left.set()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _see_out(app: ConsoleApp, engine: EnginePort, left: threading.Event, code: int) -> None:
+    """Wait until the console has left; a terminal that does not read must not hold it up for ever."""
+    if left.wait(PATIENT_SECONDS):
+        return
+    terminal.turn_away(app._driver)
+    if left.wait(LAST_SECONDS):
+        return
+    log.error("the console did not leave in time: the process ends without it")
+    engine.stop()
+    os._exit(code)

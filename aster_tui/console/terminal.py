@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
+import signal
 import sys
 import termios
 from typing import Any
@@ -21,13 +21,20 @@ def is_stalled(driver: Any) -> bool:
     return frames is not None and frames.qsize() > HELD_ABOVE
 
 
-def drop_output() -> None:
-    """Throw away what the terminal has not read, so that a write that waits for it returns."""
-    for stream in (sys.__stdin__, sys.__stderr__):
-        # A stream that is no terminal, or one that is gone, holds nobody up.
-        with contextlib.suppress(ValueError, OSError, termios.error):
-            if stream is not None:
-                termios.tcflush(stream.fileno(), termios.TCOFLUSH)
+def turn_away(driver: Any) -> None:
+    """Send all further output nowhere, also what a terminal that does not read is holding up right now.
+
+    A blocked write holds on to its terminal; a signal to its thread interrupts it, and Python tries again,
+    by then on the null device. The console's handlers of SIGTERM must be installed.
+    """
+    null = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        if os.isatty(descriptor):
+            os.dup2(null, descriptor)
+    os.close(null)
+    writer = getattr(driver, "_writer_thread", None)
+    if writer is not None and writer.is_alive():
+        signal.pthread_kill(writer.ident, signal.SIGTERM)
 
 
 def is_gone() -> bool:

@@ -20,6 +20,8 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from aster_tui.console.format import one_line
+
 GAP = 1
 MARK = "▸"
 
@@ -134,7 +136,7 @@ class Grid(ScrollView, can_focus=True):
             key = before[old].key
             if old >= len(self._rows) or self._rows[old].key != key:
                 found = next((i for i, row in enumerate(self._rows) if row.key == key), None)
-                stays = found is None or (self._newest_first and old == 0)
+                stays = self._newest_first and old == 0
                 self._cursor = min(old, len(self._rows) - 1) if stays or found is None else found
         if self._cursor == old:
             return ()
@@ -334,7 +336,8 @@ class Grid(ScrollView, can_focus=True):
 
 
 def _fit(text: str, width: int) -> str:
-    """``text``, cut with an ellipsis where it is too wide."""
+    """``text`` on one line, whatever it holds, cut with an ellipsis where it is too wide."""
+    text = one_line(text)
     if cell_len(text) <= width:
         return text
     return set_cell_size(text, width - 1).rstrip() + "…" if width > 1 else set_cell_size(text, width)
