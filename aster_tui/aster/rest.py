@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -23,6 +23,7 @@ from aster_tui.aster.orders import OrderRequest
 from aster_tui.aster.transport import Transport
 from aster_tui.aster.venue import Venue, Wallet
 from aster_tui.domain.events import AccountSnapshot, MarkPrices
+from aster_tui.domain.outcomes import FenceAnswer
 from aster_tui.domain.symbols import QUOTE, SymbolRules
 from aster_tui.domain.trading import ZERO, Order, Position, account_key
 
@@ -41,6 +42,18 @@ class Clock:
 
     offset_ms: int
     round_trip_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedOrder:
+    """A signed order that was not sent yet: the exact bytes, and the nonce that fences it."""
+
+    request: OrderRequest
+    nonce: int
+    string: str
+
+    def __repr__(self) -> str:
+        return f"PreparedOrder({self.request}, nonce={self.nonce})"  # without the signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,16 +223,18 @@ class Observer:
             raise AsterError("this needs a wallet, and none was given", remedy="set the agent's key")
         return self.wallet
 
-    def _signed_string(self, parameters: Parameters) -> str:
-        """The string that is signed, with its signature: built once and sent as it is."""
-        wallet = self._wallet()
+    def _nonce(self) -> int:
         try:
-            nonce = self._nonces.next(wallet.signer.address)
+            return self._nonces.next(self._wallet().signer.address)
         except OSError as error:
             raise AsterError(
                 f"no nonce could be taken, so nothing was sent: {error.strerror or error}",
                 remedy="make the state folder writable (aster-tui paths)",
             ) from error
+
+    def _signed_with(self, parameters: Parameters, nonce: int) -> str:
+        """The string that is signed, with its signature: built once and sent as it is."""
+        wallet = self._wallet()
         identity = [("nonce", str(nonce)), ("user", wallet.user), ("signer", wallet.signer.address)]
         string = urlencode([*parameters, *identity])
         return f"{string}&signature={wallet.signer.sign(string)}"
@@ -228,8 +243,12 @@ class Observer:
         return await self._transport.send(method, path, string, changes=changes)
 
     async def _signed(self, method: str, path: str, parameters: Parameters, *, changes: bool) -> Any:
+        string = self._signed_with(parameters, self._nonce())
+        return await self._explained(self._once(method, path, string, changes=changes))
+
+    async def _explained(self, asking: Awaitable[Any]) -> Any:
         try:
-            return await self._once(method, path, self._signed_string(parameters), changes=changes)
+            return await asking
         except AnswerError as error:
             if error.number == NONCE_REFUSED:
                 self._explain_nonce(error)
@@ -268,17 +287,46 @@ class Observer:
 class Trader(Observer):
     """Adds what changes an account. Nothing here is ever sent twice."""
 
-    async def place_order(self, request: OrderRequest) -> Order:
-        """Place an order (weight 1), answered with what happened (RESULT).
+    def prepare_order(self, request: OrderRequest) -> PreparedOrder:
+        """Sign an order without sending it, so that what will be sent can be written down first.
 
         Raises:
             InvalidOrder: refused here.
+        """
+        parameters = request.parameters()
+        nonce = self._nonce()
+        return PreparedOrder(request, nonce, self._signed_with(parameters, nonce))
+
+    async def send_order(self, prepared: PreparedOrder) -> Order:
+        """Send a prepared order (weight 1), once; answered with what happened (RESULT).
+
+        Raises:
             AnswerError: the venue refused it: it is not live.
-            OutcomeUnknown: it may be live; never send it again.
+            OutcomeUnknown: it may be live; fence it and ask, never send it again.
             Unreachable: it was not sent.
         """
-        answer = await self._signed("POST", "/fapi/v3/order", request.parameters(), changes=True)
+        answer = await self._explained(self._once("POST", "/fapi/v3/order", prepared.string, changes=True))
         return _answered_order(answer)
+
+    async def place_order(self, request: OrderRequest) -> Order:
+        """Prepare and send an order. Raises what :meth:`prepare_order` and :meth:`send_order` raise."""
+        return await self.send_order(self.prepare_order(request))
+
+    async def fence(self, nonce: int) -> FenceAnswer:
+        """Send a noop that carries the nonce of an order of unknown outcome (weight 1).
+
+        ``burned``: it was taken, a late order is refused. ``used``: it was refused as a duplicate, the
+        order had arrived. ``lost``: no answer.
+        """
+        try:
+            await self._once("POST", "/fapi/v3/noop", self._signed_with([], nonce), changes=True)
+        except AnswerError as error:
+            if error.number == NONCE_REFUSED:
+                return "used"
+            raise
+        except (OutcomeUnknown, Unreachable):
+            return "lost"
+        return "burned"
 
     async def test_order(self, request: OrderRequest) -> None:
         """Have the venue validate an order without placing it (weight 1): another path, not a flag."""

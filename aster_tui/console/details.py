@@ -46,7 +46,7 @@ class Overlay(ModalScreen[None]):
         with VerticalScroll(id="frame") as frame:
             frame.border_title = self._heading
             frame.border_subtitle = "esc closes"
-            self._last = self._content(self._room())
+            self._last = self._said()
             yield Static(self._last, id="text")
 
     @property
@@ -56,7 +56,7 @@ class Overlay(ModalScreen[None]):
 
     def follow(self) -> None:
         """Say it anew, if it changed."""
-        text = self._content(self._room())
+        text = self._said()
         if text != self._last:
             self._last = text
             self.query_one("#text", Static).update(text)
@@ -65,9 +65,11 @@ class Overlay(ModalScreen[None]):
         """Break the lines anew."""
         self.follow()
 
-    def _room(self) -> int:
+    def _said(self) -> Text:
         # As the style sheet has it: nine tenths of the screen, at most 100; less frame, padding and bar.
-        return min(100, self.app.size.width * 9 // 10) - 7
+        text = self._content(min(100, self.app.size.width * 9 // 10) - 7)
+        text.rstrip()
+        return text
 
     def action_scroll(self, by: int) -> None:
         """Scroll by lines."""

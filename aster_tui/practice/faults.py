@@ -5,16 +5,21 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 
-#: Name → whether its value is a probability (0 to 1) rather than an amount.
-FAULTS: Mapping[str, bool] = {
-    "latency-ms": False,
-    "http503": True,
-    "html500": True,
-    "ws-drop-seconds": False,
-    "ws-silent": True,
+#: Name → the least and the most its value may be. Those from 0 to 1 are probabilities.
+FAULTS: Mapping[str, tuple[float, float]] = {
+    "latency-ms": (0, 3_600_000),
+    "http503": (0, 1),
+    "503-after": (0, 1),
+    "lost-reply": (0, 1),
+    "html500": (0, 1),
+    "429": (0, 1),
+    "ws-drop-seconds": (0, 3_600),
+    "ws-silent": (0, 1),
+    "ws-duplicate": (0, 1),
+    "ws-reorder": (0, 1),
+    "ws-loss": (0, 1),
+    "clock-skew-ms": (-3_600_000, 3_600_000),
 }
-#: Faults of the design that this version does not have.
-NOT_YET = ("503-after", "lost-reply", "429", "ws-duplicate", "ws-reorder", "ws-loss", "clock-skew-ms")
 
 
 class FaultError(ValueError):
@@ -36,17 +41,15 @@ class Faults:
         Raises:
             FaultError: unknown name, or a value out of range.
         """
-        if name in NOT_YET:
-            raise FaultError(f"the fault {name} is not available in this version")
         if name not in FAULTS:
             raise FaultError(f"no such fault: {name}; there are {', '.join(FAULTS)}")
         if value is None:
             value = 0
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise FaultError(f"{name} takes a number")
-        most = 1.0 if FAULTS[name] else 3_600_000.0
-        if not 0 <= value <= most:
-            raise FaultError(f"{name} takes a number from 0 to {most:g}")
+        least, most = FAULTS[name]
+        if not least <= value <= most:
+            raise FaultError(f"{name} takes a number from {least:g} to {most:g}")
         self._values[name] = float(value)
 
     def value(self, name: str) -> float:

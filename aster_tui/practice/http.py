@@ -63,6 +63,7 @@ class Api:
             ("GET", "balance"): self._balance,
             ("GET", "accountWithJoinMargin"): self._account,
             ("POST", "leverage"): self._leverage,
+            ("POST", "noop"): self._noop,
             ("POST", "listenKey"): self._create_key,
             ("PUT", "listenKey"): self._renew_key,
             ("DELETE", "listenKey"): self._close_key,
@@ -95,6 +96,11 @@ class Api:
             )
         if self._faults.strikes("http503"):
             return _json({"code": -1001, "msg": "Service Unavailable."}, 503)
+        if self._faults.strikes("429"):
+            text = "Too many requests; current limit is 2400 requests per minute."
+            refused = _json({"code": -1003, "msg": text}, 429)
+            refused.headers["Retry-After"] = "1"
+            return refused
         weight = self._limits.weigh(request, self._exchange.now())
         try:
             response = await handler(request)
@@ -104,6 +110,18 @@ class Api:
         except web.HTTPException as error:
             response = _json({"code": -1, "msg": error.reason}, error.status)
         response.headers.update(weight)
+        return self._after(request, response)
+
+    def _after(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+        """Faults that happen once a request was carried out: the answer is lost, or turned into a 503."""
+        if request.method == "GET":
+            return response
+        if self._faults.strikes("lost-reply"):
+            if isinstance(request.transport, asyncio.WriteTransport):
+                request.transport.abort()
+            return response
+        if self._faults.strikes("503-after"):
+            return _json({"code": -1001, "msg": "Service Unavailable."}, 503)
         return response
 
     # Authentication
@@ -242,6 +260,10 @@ class Api:
             "leverage": leverage,
             "maxNotionalValue": payloads.text(listing.max_notional),
         }
+
+    def _noop(self, user: str, params: Params) -> Any:
+        # The nonce was taken by the authentication: a late order that carries it will be refused.
+        return {"code": 200, "msg": "success"}
 
     def _create_key(self, user: str, params: Params) -> Any:
         return {"listenKey": self._hub.create_key(user, self._exchange.now())}

@@ -39,6 +39,7 @@ class Socket:
     user: str | None
     key: str | None
     transport: asyncio.BaseTransport | None
+    held: str | None = None
     frames: asyncio.Queue[str] = field(default_factory=lambda: asyncio.Queue(BACKLOG))
 
     def cut(self) -> None:
@@ -119,11 +120,23 @@ class Hub:
                             self._send(socket, stream, mark)
 
     def _send(self, socket: Socket, stream: str, payload: Any) -> None:
-        if self._faults.strikes("ws-silent"):
+        if self._faults.strikes("ws-silent") or self._faults.strikes("ws-loss"):
             return
         body = {"stream": stream, "data": payload} if socket.wrapped else payload
+        frame = json.dumps(body, separators=(",", ":"))
+        if socket.held is None and self._faults.strikes("ws-reorder"):
+            socket.held = frame  # the next one goes first
+            return
+        self._queue(socket, frame)
+        if self._faults.strikes("ws-duplicate"):
+            self._queue(socket, frame)
+        if socket.held is not None:
+            held, socket.held = socket.held, None
+            self._queue(socket, held)
+
+    def _queue(self, socket: Socket, frame: str) -> None:
         try:
-            socket.frames.put_nowait(json.dumps(body, separators=(",", ":")))
+            socket.frames.put_nowait(frame)
         except asyncio.QueueFull:
             # It reads too slowly: it must reconnect and read a snapshot, not get old frames for ever.
             socket.cut()

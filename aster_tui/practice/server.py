@@ -34,7 +34,7 @@ class PracticeExchange:
             faults["latency-ms"] = self.options.latency_ms
         self._faults = Faults(self.options.seed, faults)
         self._hub = Hub(self._faults, self.options.listen_key_seconds)
-        self.exchange = Exchange(self.options, lambda: time.time_ns() // 1_000_000, self._hub.user_event)
+        self.exchange = Exchange(self.options, self._clock_ms, self._hub.user_event)
         authenticator = Authenticator(self.options.chain_id, int(self.options.nonce_window_s * 1_000_000))
         for keys in self.exchange.keys:
             authenticator.register(keys)
@@ -94,6 +94,9 @@ class PracticeExchange:
             "chain_id": self.options.chain_id,
             "accounts": [keys.document() for keys in self.exchange.keys],
         }
+
+    def _clock_ms(self) -> int:
+        return time.time_ns() // 1_000_000 + int(self._faults.value("clock-skew-ms"))
 
     async def _move(self) -> None:
         while True:

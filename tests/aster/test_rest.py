@@ -132,7 +132,10 @@ async def test_nonces_rise_from_request_to_request() -> None:
 def test_the_observer_has_no_way_to_trade() -> None:
     public = {name for name, _ in inspect.getmembers(Observer) if not name.startswith("_")}
     trading = {name for name, _ in inspect.getmembers(Trader) if not name.startswith("_")} - public
-    assert trading == {"place_order", "test_order", "cancel_order", "cancel_all", "set_leverage"}
+    assert trading == {
+        *("prepare_order", "send_order", "place_order", "test_order", "fence"),
+        *("cancel_order", "cancel_all", "set_leverage"),
+    }
     source = inspect.getsource(Observer)
     assert "changes=True" not in source
 

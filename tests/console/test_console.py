@@ -210,6 +210,28 @@ async def test_help_begins_with_the_focused_pane_and_says_why_not() -> None:
         assert overlay(app) == ""
 
 
+async def test_a_long_text_of_an_overlay_stays_in_its_column_at_every_size() -> None:
+    port = Scripted(fleet(errors=0))
+    port.show(errors=(error(0, message="many words " * 30),))
+    async with console(port) as (app, pilot):
+        await pilot.press("4", "enter")
+        for size in (WIDE, SMALL, WIDE):
+            await pilot.resize_terminal(*size)
+            await until(pilot, lambda size=size: app.screen.size == size)
+            await pilot.pause(TICK_SECONDS)
+            lines = overlay(app).splitlines()
+            column = lines[0].index("many")
+            assert all(text[:column].strip() == "" for text in lines[1:4])
+            assert max(map(len, lines)) <= app.screen.query_one("#text").size.width
+
+
+async def test_ctrl_c_says_in_the_footer_what_quits() -> None:
+    async with console(Scripted()) as (app, pilot):
+        await pilot.press("ctrl+c")
+        assert "q quits" in line(app, "footer")
+        assert app.is_running
+
+
 async def test_under_an_overlay_the_consoles_keys_are_silent() -> None:
     port = Scripted()
     async with console(port) as (app, pilot):
@@ -290,6 +312,18 @@ async def test_the_cursor_stays_on_its_row_when_rows_move() -> None:
         assert pane(app, "positions").cursor_row is not None
 
 
+async def test_a_cursor_on_the_first_row_stays_with_its_agent_but_with_the_newest_of_a_log() -> None:
+    port = Scripted()
+    async with console(port) as (app, pilot):
+        earlier = port.snapshot()
+        port.show(agents=(agent(9, name="Newcomer"), *earlier.agents), orders=(order(99), *earlier.orders))
+        await until(pilot, lambda: len(pane(app, "agents").rows) == 9)
+        assert pane(app, "agents").cursor_row.key == "a0"  # type: ignore[union-attr]
+        assert pane(app, "orders").cursor_row.key == "o99"  # type: ignore[union-attr]
+        await pilot.press("s")
+        assert port.commands == [SyncAgents(("a0",))]
+
+
 async def test_a_long_log_scrolls_with_the_cursor() -> None:
     async with console(Scripted(fleet(orders=300))) as (app, pilot):
         await pilot.press("3", "end")
@@ -302,15 +336,28 @@ async def test_a_long_log_scrolls_with_the_cursor() -> None:
 
 
 async def test_foreign_text_of_any_kind_stays_in_its_row() -> None:
+    escape = "\x1b]0;title\x07"
     odd = agent(0, name="N\nx\x1b[31m" + "很长的名字" * 9, strategy="\t\r\u202e")
     port = Scripted(fleet(agents=0, positions=0, orders=0, errors=0))
     async with console(port) as (app, pilot):
         assert "No open positions" in shown(app, "positions")
-        port.show(agents=(odd,), errors=(error(0, message="line\nbreak " * 200, agent="🚀" * 30),))
+        port.show(
+            agents=(odd,),
+            positions=(position(0, symbol=escape),),
+            orders=(order(0, symbol=escape, order_type=escape, status=escape),),
+            errors=(error(0, message="line\nbreak " * 200, agent="🚀" * 30, code=escape),),
+        )
         await until(pilot, lambda: "…" in shown(app, "agents"))
         widget = pane(app, "agents")
         assert all(widget.render_line(y).cell_length == widget.size.width for y in range(widget.size.height))
-        assert "\x1b" not in shown(app, "agents")
+        for name in PANES:
+            assert "\x1b" not in shown(app, name)
+            await pilot.press(str(PANES.index(name) + 1), "enter")
+            assert overlay(app)
+            assert "\x1b" not in overlay(app)
+            await pilot.press("escape")
+        await pilot.press("1", "s")
+        assert "\x1b" not in line(app, "footer")
 
 
 async def test_snapshots_from_another_thread_are_looked_at_once_per_tick() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import termios
 import time
 from collections.abc import Iterator
@@ -13,6 +14,22 @@ from pathlib import Path
 import pytest
 
 from tests.console.pty_terminal import Terminal, show
+
+BREAKS = """
+import logging, sys
+from aster_tui.console.run import run_console
+from tests.console.scripted import Scripted
+class Breaking(Scripted):
+    def snapshot(self):
+        if self.started:
+            password = "a local nobody may see"
+            raise RuntimeError("out of luck")
+        return super().snapshot()
+logging.basicConfig(filename=sys.argv[1])
+port = Breaking()
+code = run_console(port)
+sys.exit(code if port.stopped else 99)
+"""
 
 
 @contextlib.contextmanager
@@ -79,3 +96,30 @@ def test_it_ends_when_the_terminal_goes_or_it_is_told_to(way: str) -> None:
         else:
             os.kill(term.process.pid, signal.SIGTERM)
             assert term.wait() == 128 + signal.SIGTERM
+
+
+def test_told_to_end_while_the_terminal_does_not_read_it_still_leaves_in_order(tmp_path: Path) -> None:
+    beats = tmp_path / "beats"
+    with terminal("--moving", "--beats", str(beats)) as term:
+        before = termios.tcgetattr(term.child)
+        term.until(lambda text: "Positions 100" in text)
+        time.sleep(4)  # nobody reads: the pty is full and a write is held up
+        told = time.monotonic()
+        os.kill(term.process.pid, signal.SIGTERM)
+        assert term.process.wait(10) == 128 + signal.SIGTERM
+        assert time.monotonic() - told < 3
+        assert termios.tcgetattr(term.child)[:4] == before[:4]
+    assert beats.exists()  # the console returned to its caller, so the engine was stopped too
+
+
+def test_a_console_that_breaks_says_one_line_and_the_log_the_rest(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    broken = Terminal([sys.executable, "-c", BREAKS, str(log)])
+    try:
+        assert broken.wait() == 1
+        assert "the console broke and was closed" in broken.text()
+        for word in ("Traceback", "out of luck", "a local nobody may see"):
+            assert word not in broken.text()
+        assert "RuntimeError: out of luck" in log.read_text()
+    finally:
+        broken.close()

@@ -328,13 +328,76 @@ async def test_faults_refuse_and_end(fault: str, status: int) -> None:
             assert answer.status == 200
 
 
+@pytest.mark.parametrize("fault", ["lost-reply", "503-after"])
+async def test_executed_and_then_no_answer(fault: str) -> None:
+    async with practice(faults={fault: 1}) as client:
+        string = client.signed(**ORDER)
+        if fault == "lost-reply":
+            with pytest.raises(aiohttp.ClientError):
+                await client.raw("POST", "/fapi/v3/order", string)
+        else:
+            assert (await client.raw("POST", "/fapi/v3/order", string))[0] == 503
+        assert (await client.state())["executed_orders"] == 1
+
+
+async def test_a_noop_burns_a_nonce_or_proves_that_it_was_used() -> None:
+    async with practice() as client:
+        late = client.signed(**ORDER)
+        nonce = client.nonce
+        client.nonce -= 1
+        fence = client.signed()
+        assert client.nonce == nonce
+        assert await client.raw("POST", "/fapi/v3/noop", fence) == (200, {"code": 200, "msg": "success"})
+        assert (await client.raw("POST", "/fapi/v3/order", late))[1]["code"] == -4225
+        await client.ask("POST", "/fapi/v3/order", **ORDER)
+        client.nonce -= 1
+        assert (await client.raw("POST", "/fapi/v3/noop", client.signed()))[1]["code"] == -4225
+        assert (await client.state())["executed_orders"] == 1
+
+
+async def test_429_says_when_to_come_back() -> None:
+    async with practice(faults={"429": 1}) as client:
+        answer = await client.session.get(f"{client.exchange.rest_url}/fapi/v3/ping")
+        assert (answer.status, answer.headers["Retry-After"]) == (429, "1")
+        assert (await answer.json())["code"] == -1003
+
+
+async def test_a_skewed_clock() -> None:
+    async with practice(faults={"clock-skew-ms": 3_600_000}) as client:
+        async with client.session.get(f"{client.exchange.rest_url}/fapi/v3/time") as answer:
+            assert (await answer.json())["serverTime"] - time.time() * 1000 > 3_500_000
+        assert (await client.raw("GET", "/fapi/v3/balance", client.signed()))[1]["code"] == -1021
+
+
+async def test_streams_that_double_swap_and_lose() -> None:
+    async def sequence(**faults: float) -> list[str]:
+        async with practice(
+            faults={name.replace("_", "-"): value for name, value in faults.items()}
+        ) as client:
+            key = (await client.ask("POST", "/fapi/v3/listenKey"))["listenKey"]
+            async with client.session.ws_connect(f"{client.exchange.ws_url}/ws/{key}") as socket:
+                await client.ask("POST", "/fapi/v3/order", **ORDER)
+                found = []
+                while True:
+                    try:
+                        event = json.loads((await socket.receive(0.5)).data)
+                    except TimeoutError:
+                        return found
+                    found.append(event.get("o", {}).get("x", "A"))
+
+    assert await sequence() == ["NEW", "TRADE", "A"]
+    assert await sequence(ws_duplicate=1) == ["NEW", "NEW", "TRADE", "TRADE", "A", "A"]
+    assert await sequence(ws_loss=1) == []
+    assert await sequence(ws_reorder=1) == ["TRADE", "NEW"]
+
+
 async def test_latency_at_run_time_and_faults_that_are_not_there() -> None:
     async with practice(latency_ms=150) as client:
         started = time.monotonic()
         async with client.session.get(f"{client.exchange.rest_url}/fapi/v3/ping") as answer:
             assert answer.status == 200
         assert time.monotonic() - started >= 0.15
-        for wrong in ({"lost-reply": 1}, {"nonsense": 1}, {"http503": 2}, {"http503": "x"}, [1]):
+        for wrong in ({"lost-reply": 2}, {"nonsense": 1}, {"http503": 2}, {"http503": "x"}, [1]):
             async with client.session.post(
                 f"{client.exchange.rest_url}/practice/faults", json=wrong
             ) as answer:

@@ -1,0 +1,102 @@
+"""Finds out what became of an order whose answer was lost: the state machine of the domain, carried out."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from aster_tui.aster.errors import AnswerError, AsterError
+from aster_tui.aster.rest import PreparedOrder, Trader
+from aster_tui.domain.outcomes import Ask, Done, Fence, FenceAnswer, Outcome
+from aster_tui.domain.trading import Order
+from aster_tui.engine.core import now_ms
+
+log = structlog.get_logger(__name__)
+
+NO_SUCH_ORDER = -2013
+
+
+class Resolver:
+    """One order of unknown outcome.
+
+    :meth:`tell` hands it what the user stream says meanwhile; :meth:`run` ends when the exchange made it
+    certain, and goes on for as long as the exchange does not answer: nothing else may end it.
+    """
+
+    def __init__(self, client: Trader, prepared: PreparedOrder) -> None:
+        self._client = client
+        self._prepared = prepared
+        self._told = asyncio.Event()
+        self.outcome = Outcome(
+            client_order_id=prepared.request.client_order_id,
+            nonce=prepared.nonce,
+            window_ms=client.venue.nonce_window_s * 1000,
+            sent_at=self._server_now(),
+        )
+
+    def tell(self, order: Order) -> None:
+        """The user stream told of an order (any order: others are ignored)."""
+        known = self.outcome
+        self.outcome = known.found(order)
+        if self.outcome is not known:
+            self._told.set()
+
+    async def run(self) -> Done:
+        """Fence and ask until it is certain; gives the end."""
+        while True:
+            step = self.outcome.next()
+            if isinstance(step, Done):
+                log.info(
+                    "outcome known",
+                    client_order_id=self.outcome.client_order_id,
+                    word=step.word,
+                    notes=self.outcome.notes,
+                )
+                return step
+            if isinstance(step, Fence):
+                self.outcome = self.outcome.fenced(await self._fence(step.nonce))
+            else:
+                await self._wait(step)
+                await self._ask()
+
+    async def _fence(self, nonce: int) -> FenceAnswer:
+        try:
+            return await self._client.fence(nonce)
+        except AsterError as error:
+            log.warning("a fence was refused", error=error.message, code=error.code)
+            return "lost"
+
+    async def _wait(self, step: Ask) -> None:
+        """Until the time to ask, or until the stream tells."""
+        self._told.clear()
+        seconds = (step.at - self._server_now()) / 1000
+        if seconds > 0 and self.outcome.word == "unknown":
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._told.wait()
+            except TimeoutError:
+                return
+
+    async def _ask(self) -> None:
+        if self.outcome.word != "unknown":
+            return
+        request, before = self._prepared.request, self._server_now()
+        try:
+            order = await self._client.order(request.symbol, client_order_id=request.client_order_id)
+        except AnswerError as error:
+            if error.number == NO_SUCH_ORDER:
+                self.outcome = self.outcome.not_found(before)
+                return
+            self._unanswered(before, error)
+        except AsterError as error:
+            self._unanswered(before, error)
+        else:
+            self.outcome = self.outcome.found(order)
+
+    def _unanswered(self, before: int, error: AsterError) -> None:
+        log.warning("an order could not be asked for", error=error.message, code=error.code)
+        self.outcome = self.outcome.no_answer(before)
+
+    def _server_now(self) -> int:
+        return now_ms() + self._client.clock_offset_ms
