@@ -7,6 +7,7 @@ to ``publish`` as the event the user stream carries.
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable, Mapping
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from aster_tui.practice import payloads
 from aster_tui.practice.auth import account_keys
 from aster_tui.practice.errors import other, refuse
+from aster_tui.practice.history import PublicTrade, SymbolHistory
 from aster_tui.practice.ledger import CENT8, ZERO, Account, Position, initial_margin
 from aster_tui.practice.listings import LISTINGS
 from aster_tui.practice.market import Level, Market, Quote
@@ -24,6 +26,7 @@ Publish = Callable[[str, dict[str, Any]], None]
 FIRST_ORDER_ID = 22_500_000
 #: Filled and cancelled orders an account remembers.
 ORDERS_KEPT = 5_000
+FILLS_KEPT = 5_000
 
 
 class Book:
@@ -74,6 +77,9 @@ class Exchange:
         self._next_order = FIRST_ORDER_ID
         self._next_trade = 1
         self.executed_orders = 0
+        self.history = {symbol: SymbolHistory() for symbol in LISTINGS}
+        self.fills: dict[str, deque[dict[str, Any]]] = {}
+        self._countdowns: dict[tuple[str, str], int] = {}
         self.keys = [account_keys(options.seed, number) for number in range(options.accounts)]
         self.accounts: dict[str, Account] = {}
         self.books: dict[str, Book] = {}
@@ -83,6 +89,7 @@ class Exchange:
                 user, keys.user, keys.name, options.balance, options.default_leverage
             )
             self.books[user] = Book()
+            self.fills[user] = deque(maxlen=FILLS_KEPT)
             self._open_positions(user, keys.name)
 
     def now(self) -> int:
@@ -141,6 +148,44 @@ class Exchange:
         """Cancel every open order of a symbol."""
         for order in [o for o in self.books[user].open.values() if o.symbol == symbol]:
             self._end(user, order, "CANCELED")
+
+    def modify(self, user: str, params: Mapping[str, str]) -> Order:
+        """Change price and quantity of a resting LIMIT; -2013 when there is none, -4000 for another type."""
+        order = self.books[user].find(params)
+        if order is None or not order.open:
+            raise refuse(-2013)
+        if order.kind != "LIMIT":
+            raise other(-4000, "Invalid order status.")
+        asked = {**params, "type": "LIMIT", "side": order.side, "timeInForce": order.force}
+        if order.reduce_only:
+            asked["reduceOnly"] = "true"
+        changed = parse(asked, self.market.quote, self.now(), order.order_id)
+        if changed.quantity <= order.executed:
+            raise refuse(-4004)
+        before = order.price, order.quantity
+        order.price, order.quantity = changed.price, changed.quantity
+        if not order.reduces and self.available(user) < 0:
+            order.price, order.quantity = before
+            raise refuse(-2019)
+        order.updated_ms = self.now()
+        self._tell(user, order, "AMENDMENT")
+        self._execute(user, order, self._levels(order))
+        return order
+
+    def set_countdown(self, user: str, symbol: str, after_ms: int) -> None:
+        """Cancel a symbol's orders ``after_ms`` from now unless it is set again; 0 stops it."""
+        if after_ms:
+            self._countdowns[user, symbol] = self.now() + after_ms
+        else:
+            self._countdowns.pop((user, symbol), None)
+
+    def run_countdowns(self) -> None:
+        """Carry out what has run down."""
+        now = self.now()
+        for (user, symbol), at in [*self._countdowns.items()]:
+            if at <= now:
+                del self._countdowns[user, symbol]
+                self.cancel_all(user, symbol)
 
     def _check_counts(self, book: Book, order: Order) -> None:
         mine = [o for o in book.open.values() if o.symbol == order.symbol]
@@ -225,7 +270,43 @@ class Exchange:
                 maker=maker,
             ),
         )
+        self._remember(user, order, signed, price, realized, fee, now, maker=maker)
         self._next_trade += 1
+
+    def _remember(
+        self,
+        user: str,
+        order: Order,
+        signed: Decimal,
+        price: Decimal,
+        realized: Decimal,
+        fee: Decimal,
+        at: int,
+        *,
+        maker: bool,
+    ) -> None:
+        quantity, buys = abs(signed), signed > 0
+        trade = PublicTrade(self._next_trade, at, price, quantity, buyer_made=buys == maker)
+        self.history[order.symbol].fill(trade)
+        self.fills[user].append(
+            {
+                "symbol": order.symbol,
+                "id": self._next_trade,
+                "orderId": order.order_id,
+                "side": order.side,
+                "price": payloads.text(price),
+                "qty": payloads.text(quantity),
+                "realizedPnl": payloads.text(realized),
+                "marginAsset": "USDT",
+                "quoteQty": payloads.text(quantity * price),
+                "commission": payloads.eight(fee),
+                "commissionAsset": "USDT",
+                "time": at,
+                "positionSide": "BOTH",
+                "buyer": buys,
+                "maker": maker,
+            }
+        )
 
     def _end(self, user: str, order: Order, status: str) -> None:
         order.status, order.updated_ms = status, self.now()
@@ -247,6 +328,10 @@ class Exchange:
     def step(self) -> None:
         """One step of the market, and what follows from it."""
         self.market.step()
+        now = self.now()
+        for symbol, history in self.history.items():
+            history.see(now, self.market.quote(symbol).last)
+        self.run_countdowns()
         self.settle()
 
     def set_price(self, symbol: str, price: Decimal) -> None:

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from aster_tui.practice import payloads
+from aster_tui.practice.account_api import AccountApi
 from aster_tui.practice.auth import Authenticator, split_signature
 from aster_tui.practice.errors import VenueError, refuse
 from aster_tui.practice.exchange import Exchange
@@ -21,6 +22,7 @@ from aster_tui.practice.hub import MARKET_STREAMS, Hub
 from aster_tui.practice.ledger import ZERO
 from aster_tui.practice.limits import Limits
 from aster_tui.practice.listings import LISTINGS, exchange_info
+from aster_tui.practice.market_api import MarketApi
 from aster_tui.practice.orders import listing_of, whole
 
 Params = dict[str, str]
@@ -50,7 +52,7 @@ class Api:
             "ping": lambda _: {},
             "time": lambda _: {"serverTime": self._exchange.now()},
             "exchangeInfo": lambda _: exchange_info(self._exchange.now()),
-            "premiumIndex": self._premium_index,
+            **MarketApi(self._exchange).calls(),
         }
         signed: dict[tuple[str, str], Signed] = {
             ("POST", "order"): self._place,
@@ -67,11 +69,14 @@ class Api:
             ("POST", "listenKey"): self._create_key,
             ("PUT", "listenKey"): self._renew_key,
             ("DELETE", "listenKey"): self._close_key,
+            **AccountApi(self._exchange).calls(),
         }
         for name, public_call in public.items():
             app.router.add_get(f"{API}/{name}", self._public(public_call))
         for (method, name), signed_call in signed.items():
             app.router.add_route(method, f"{API}/{name}", self._signed(signed_call))
+        # The spot host's market list, which some clients ask first: this venue has no spot market.
+        app.router.add_get("/api/v3/exchangeInfo", self._public(lambda _: {"symbols": []}))
         app.router.add_get("/ws/{stream}", self._raw_stream)
         app.router.add_get("/stream", self._combined_stream)
         app.router.add_get("/practice/state", self._state)
@@ -147,14 +152,6 @@ class Api:
             return response
 
         return handle
-
-    # Public calls
-
-    def _premium_index(self, params: Params) -> Any:
-        now = self._exchange.now()
-        symbols = [listing_of(params).symbol] if "symbol" in params else list(LISTINGS)
-        rows = [payloads.premium_index(s, self._exchange.market.quote(s), now) for s in symbols]
-        return rows[0] if "symbol" in params else rows
 
     # Signed calls
 

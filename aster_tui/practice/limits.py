@@ -8,7 +8,11 @@ from aiohttp import web
 
 MINUTE_MS = 60_000
 #: Path → weight; 1 for what is not named. openOrders without a symbol costs 40.
-WEIGHTS = {"balance": 5, "accountWithJoinMargin": 5, "positionRisk": 5}
+WEIGHTS = {
+    **{"balance": 5, "accountWithJoinMargin": 5, "positionRisk": 5, "allOrders": 5, "userTrades": 5},
+    **{"countdownCancelAll": 10, "commissionRate": 20, "income": 30, "batchOrders": 5, "depth": 10},
+    **{"klines": 5, "aggTrades": 20},
+}
 OPEN_ORDERS_OF_ALL = 40
 
 

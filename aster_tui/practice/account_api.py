@@ -1,0 +1,190 @@
+"""Signed calls beyond the everyday ones: batches, changes, the dead-man timer, modes, and what happened."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from aster_tui.practice import payloads
+from aster_tui.practice.errors import VenueError, other, refuse
+from aster_tui.practice.exchange import Exchange
+from aster_tui.practice.ledger import MAKER_FEE, TAKER_FEE
+from aster_tui.practice.listings import LISTINGS
+from aster_tui.practice.orders import listing_of, whole
+
+Params = dict[str, str]
+MOST_PLACED, MOST_CANCELLED = 5, 10
+NOT_YET = "Method is not allowed currently. Upcoming soon."
+
+
+class AccountApi:
+    """Answers signed calls."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def calls(self) -> dict[tuple[str, str], Callable[[str, Params], Any]]:
+        """The calls by method and path."""
+        return {
+            ("PUT", "order"): self._modify,
+            ("POST", "batchOrders"): self._place_batch,
+            ("DELETE", "batchOrders"): self._cancel_batch,
+            ("POST", "countdownCancelAll"): self._countdown,
+            ("GET", "openOrder"): self._open_order,
+            ("GET", "allOrders"): self._all_orders,
+            ("GET", "userTrades"): self._user_trades,
+            ("GET", "income"): self._income,
+            ("GET", "commissionRate"): self._commission,
+            ("GET", "leverageBracket"): self._brackets,
+            ("GET", "positionSide/dual"): lambda user, params: {"dualSidePosition": False},
+            ("POST", "positionSide/dual"): self._position_mode,
+            ("POST", "marginType"): self._margin_type,
+        }
+
+    def _modify(self, user: str, params: Params) -> Any:
+        return payloads.order(self._exchange.modify(user, params))
+
+    def _place_batch(self, user: str, params: Params) -> Any:
+        rows = _list(params, "batchOrders")
+        if not 1 <= len(rows) <= MOST_PLACED:
+            raise refuse(-4082)
+        return [self._one(user, row) for row in rows]
+
+    def _one(self, user: str, row: Any) -> Any:
+        try:
+            if not isinstance(row, dict):
+                raise refuse(-1130, "batchOrders")
+            asked = {str(name): _text(value) for name, value in row.items()}
+            order = self._exchange.place(user, asked)
+            if order is None:
+                raise refuse(-1130, "batchOrders")
+            return payloads.order(order, acknowledged_only=asked.get("newOrderRespType", "ACK") == "ACK")
+        except VenueError as error:
+            return {"code": error.code, "msg": error.msg}
+
+    def _cancel_batch(self, user: str, params: Params) -> Any:
+        symbol = listing_of(params).symbol
+        by_id = "orderIdList" in params
+        rows = _list(params, "orderIdList" if by_id else "origClientOrderIdList")
+        if not 1 <= len(rows) <= MOST_CANCELLED:
+            raise refuse(-4032, MOST_CANCELLED)
+        answers = []
+        for row in rows:
+            name = "orderId" if by_id else "origClientOrderId"
+            try:
+                cancelled = self._exchange.cancel(user, {"symbol": symbol, name: _text(row)})
+                answers.append(payloads.order(cancelled))
+            except VenueError as error:
+                answers.append({"code": error.code, "msg": error.msg})
+        return answers
+
+    def _countdown(self, user: str, params: Params) -> Any:
+        symbol, after = listing_of(params).symbol, whole(params, "countdownTime")
+        self._exchange.set_countdown(user, symbol, after)
+        return {"symbol": symbol, "countdownTime": str(after)}
+
+    def _open_order(self, user: str, params: Params) -> Any:
+        listing_of(params)
+        order = self._exchange.books[user].find(params)
+        if order is None or not order.open:
+            raise refuse(-2013)
+        return payloads.order(order)
+
+    def _all_orders(self, user: str, params: Params) -> Any:
+        symbol = listing_of(params).symbol
+        rows = [o for o in self._exchange.books[user].by_id.values() if o.symbol == symbol]
+        return [payloads.order(o) for o in rows[-_limit(params) :]]
+
+    def _user_trades(self, user: str, params: Params) -> Any:
+        symbol = listing_of(params).symbol
+        start = whole(params, "startTime") if "startTime" in params else 0
+        rows = [t for t in self._exchange.fills[user] if t["symbol"] == symbol and t["time"] >= start]
+        return rows[-_limit(params) :]
+
+    def _income(self, user: str, params: Params) -> Any:
+        symbol, kind = params.get("symbol"), params.get("incomeType")
+        rows = []
+        for fill in self._exchange.fills[user]:
+            if symbol not in (None, fill["symbol"]):
+                continue
+            for name, amount in (
+                ("REALIZED_PNL", fill["realizedPnl"]),
+                ("COMMISSION", f"-{fill['commission']}"),
+            ):
+                if kind in (None, name) and amount.strip("-0."):
+                    rows.append(
+                        {
+                            "symbol": fill["symbol"],
+                            "incomeType": name,
+                            "income": amount,
+                            "asset": "USDT",
+                            "info": name,
+                            "time": fill["time"],
+                            "tranId": f"{fill['id']}{name[0]}",
+                            "tradeId": str(fill["id"]),
+                        }
+                    )
+        return rows[-_limit(params) :]
+
+    def _commission(self, user: str, params: Params) -> Any:
+        return {
+            "symbol": listing_of(params).symbol,
+            "makerCommissionRate": payloads.text(MAKER_FEE),
+            "takerCommissionRate": payloads.text(TAKER_FEE),
+        }
+
+    def _brackets(self, user: str, params: Params) -> Any:
+        symbols = [listing_of(params).symbol] if "symbol" in params else list(LISTINGS)
+        rows = [
+            {
+                "symbol": symbol,
+                "brackets": [
+                    {
+                        "bracket": 1,
+                        "initialLeverage": LISTINGS[symbol].max_leverage,
+                        "notionalCap": int(LISTINGS[symbol].max_notional),
+                        "notionalFloor": 0,
+                        "maintMarginRatio": float(LISTINGS[symbol].maint_ratio),
+                        "cum": 0,
+                    }
+                ],
+            }
+            for symbol in symbols
+        ]
+        return rows[0] if "symbol" in params else rows
+
+    def _position_mode(self, user: str, params: Params) -> Any:
+        wanted = params.get("dualSidePosition", "").lower()
+        if wanted not in ("true", "false"):
+            raise refuse(-1102, "dualsideposition")
+        raise other(-4084, NOT_YET) if wanted == "true" else other(-4059, "No need to change position side.")
+
+    def _margin_type(self, user: str, params: Params) -> Any:
+        listing_of(params)
+        wanted = params.get("marginType", "")
+        if wanted not in ("CROSSED", "ISOLATED"):
+            raise refuse(-1102, "margintype")
+        if wanted == "ISOLATED":
+            raise other(-4084, NOT_YET)
+        raise other(-4046, "No need to change margin type.")
+
+
+def _limit(params: Params) -> int:
+    return max(1, min(whole(params, "limit") if "limit" in params else 500, 1000))
+
+
+def _list(params: Params, name: str) -> list[Any]:
+    try:
+        rows = json.loads(params.get(name, ""), parse_float=str, parse_int=str)
+    except ValueError:
+        raise refuse(-1102, name) from None
+    if not isinstance(rows, list):
+        raise refuse(-1102, name)
+    return rows
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else ""
