@@ -220,3 +220,129 @@ class ExchangeInfoAnswer(Wire):
 
     limits: list[RateLimit] = Field(alias="rateLimits", default_factory=list)
     symbols: list[dict[str, Any]]
+
+
+class UserTradeAnswer(Wire):
+    """A row of userTrades: one fill. Prices and amounts in USDT, quantity in the base asset."""
+
+    trade_id: int = Field(alias="id")
+    order_id: int = Field(alias="orderId")
+    symbol: str
+    side: Side
+    price: Number
+    quantity: Number = Field(alias="qty")
+    realized: Number = Field(alias="realizedPnl")
+    commission: Number
+    commission_asset: str = Field(alias="commissionAsset")
+    maker: bool = False
+    time: int
+
+
+class IncomeAnswer(Wire):
+    """A row of income: ``amount`` is signed, in ``asset``."""
+
+    symbol: str = ""
+    kind: str = Field(alias="incomeType")
+    amount: Number = Field(alias="income")
+    asset: str
+    time: int
+
+
+class CommissionAnswer(Wire):
+    """commissionRate: shares of the notional."""
+
+    symbol: str
+    maker: Number = Field(alias="makerCommissionRate")
+    taker: Number = Field(alias="takerCommissionRate")
+
+
+class PositionModeAnswer(Wire):
+    """positionSide/dual."""
+
+    hedge: bool = Field(alias="dualSidePosition")
+
+
+class Bracket(Wire):
+    """One leverage bracket: up to ``cap`` USDT of notional, ``leverage`` at most."""
+
+    leverage: int = Field(alias="initialLeverage")
+    floor: Number = Field(alias="notionalFloor")
+    cap: Number = Field(alias="notionalCap")
+    maintenance: Number = Field(alias="maintMarginRatio")
+
+
+class BracketsAnswer(Wire):
+    """leverageBracket of one symbol."""
+
+    symbol: str
+    brackets: tuple[Bracket, ...]
+
+
+class DepthAnswer(Wire):
+    """depth: (price, quantity) pairs, best first."""
+
+    bids: tuple[tuple[Number, Number], ...]
+    asks: tuple[tuple[Number, Number], ...]
+
+
+#: The venue's candles are lists; these are the places this client uses.
+CANDLE = ("opened", "open", "high", "low", "close", "volume", "closed")
+
+
+class Candle(Wire):
+    """One candle: times in Unix ms, prices in USDT, volume in the base asset."""
+
+    opened: int
+    open: Number
+    high: Number
+    low: Number
+    close: Number
+    volume: Number
+    closed: int
+
+
+class DayTickerAnswer(Wire):
+    """ticker/24hr."""
+
+    symbol: str
+    last: Number = Field(alias="lastPrice")
+    open: Number = Field(alias="openPrice")
+    high: Number = Field(alias="highPrice")
+    low: Number = Field(alias="lowPrice")
+    volume: Number
+    quote_volume: Number = Field(alias="quoteVolume")
+    change_percent: Number = Field(alias="priceChangePercent")
+
+
+class PriceAnswer(Wire):
+    """ticker/price."""
+
+    symbol: str
+    price: Number
+
+
+class BookTickerAnswer(Wire):
+    """ticker/bookTicker."""
+
+    symbol: str
+    bid: Number = Field(alias="bidPrice")
+    bid_quantity: Number = Field(alias="bidQty")
+    ask: Number = Field(alias="askPrice")
+    ask_quantity: Number = Field(alias="askQty")
+
+
+class AggTradeAnswer(Wire):
+    """A row of aggTrades."""
+
+    price: Number = Field(alias="p")
+    quantity: Number = Field(alias="q")
+    time: int = Field(alias="T")
+    buyer_made: bool = Field(alias="m")
+
+
+class FundingAnswer(Wire):
+    """A row of fundingRate."""
+
+    symbol: str
+    rate: Number = Field(alias="fundingRate")
+    time: int = Field(alias="fundingTime")

@@ -18,9 +18,10 @@ from typing import Any
 
 from aster_tui.aster.errors import AsterError
 from aster_tui.aster.nonces import NonceSource
-from aster_tui.aster.rest import Observer, Trader
+from aster_tui.aster.rest import Observer
 from aster_tui.aster.signing import Signer
 from aster_tui.aster.streams import MarkPriceStream
+from aster_tui.aster.trader import Trader
 from aster_tui.aster.venue import Venue, Wallet
 from aster_tui.demo import fleet
 from aster_tui.demo.desks import Desk, PaperDesk, RealDesk

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from aster_tui.aster.errors import AsterError
 from aster_tui.aster.orders import OrderRequest
-from aster_tui.aster.rest import Trader
+from aster_tui.aster.trader import Trader
 from aster_tui.demo.strategy import Decision
 from aster_tui.domain.documents import AgentDocument, PositionDocument, paper_unrealized
 from aster_tui.domain.events import ErrorRaised

@@ -7,7 +7,7 @@ import asyncio
 import structlog
 
 from aster_tui.aster.errors import AnswerError, AsterError
-from aster_tui.aster.rest import PreparedOrder, Trader
+from aster_tui.aster.trader import PreparedOrder, Trader
 from aster_tui.domain.outcomes import Ask, Done, Fence, FenceAnswer, Outcome
 from aster_tui.domain.trading import Order
 from aster_tui.engine.core import now_ms

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aster_tui.aster.connection import Connection
 from aster_tui.aster.errors import (
     AnswerError,
     AsterError,
@@ -27,8 +28,10 @@ from aster_tui.aster.errors import (
 )
 from aster_tui.aster.nonces import NonceSource
 from aster_tui.aster.orders import OrderRequest
-from aster_tui.aster.rest import Observer, Trader
+from aster_tui.aster.reports import Reports
+from aster_tui.aster.rest import Observer
 from aster_tui.aster.signing import Signer
+from aster_tui.aster.trader import Trader
 from aster_tui.aster.venue import Venue, Wallet
 from aster_tui.domain.keys import PrivateKey
 
@@ -134,10 +137,11 @@ def test_the_observer_has_no_way_to_trade() -> None:
     trading = {name for name, _ in inspect.getmembers(Trader) if not name.startswith("_")} - public
     assert trading == {
         *("prepare_order", "send_order", "place_order", "test_order", "fence"),
-        *("cancel_order", "cancel_all", "set_leverage"),
+        *("cancel_order", "cancel_all", "set_leverage", "place_batch", "cancel_batch", "modify_order"),
+        *("set_countdown", "set_hedge_mode", "set_margin_type"),
     }
-    source = inspect.getsource(Observer)
-    assert "changes=True" not in source
+    for kind in (Observer, Reports, Connection):
+        assert "changes=True" not in inspect.getsource(kind)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from aster_tui.aster.orders import OrderRequest
-from aster_tui.aster.rest import Trader
 from aster_tui.aster.signing import Signer
+from aster_tui.aster.trader import Trader
 from aster_tui.aster.venue import Venue, Wallet
 from aster_tui.domain.commands import SyncAgents
 from aster_tui.domain.keys import PrivateKey

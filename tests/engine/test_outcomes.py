@@ -14,8 +14,8 @@ import pytest
 from aster_tui.aster.errors import AnswerError, OutcomeUnknown
 from aster_tui.aster.nonces import NonceSource
 from aster_tui.aster.orders import OrderRequest
-from aster_tui.aster.rest import Trader
 from aster_tui.aster.signing import Signer
+from aster_tui.aster.trader import Trader
 from aster_tui.aster.venue import Venue, Wallet
 from aster_tui.domain.keys import PrivateKey
 from aster_tui.domain.trading import Order

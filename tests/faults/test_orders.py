@@ -12,9 +12,9 @@ from decimal import Decimal
 from aster_tui.aster.errors import AnswerError, OutcomeUnknown, Unreachable
 from aster_tui.aster.nonces import NonceSource
 from aster_tui.aster.orders import OrderRequest
-from aster_tui.aster.rest import Trader
 from aster_tui.aster.signing import Signer
 from aster_tui.aster.streams import UserStream
+from aster_tui.aster.trader import Trader
 from aster_tui.aster.venue import Venue, Wallet
 from aster_tui.domain.events import Event, OrderUpdate
 from aster_tui.domain.keys import PrivateKey

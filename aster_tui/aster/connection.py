@@ -1,0 +1,116 @@
+"""How requests are signed, sent and, when they only read, asked again. What they are is above this."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+import tenacity
+
+from aster_tui.aster.errors import AnswerError, AsterError, Unreachable
+from aster_tui.aster.nonces import SHARED, NonceSource
+from aster_tui.aster.transport import Transport
+from aster_tui.aster.venue import Venue, Wallet
+
+Parameters = Sequence[tuple[str, str]]
+
+READ_TRIES = 3
+NONCE_REFUSED = -4225
+
+
+class Connection:
+    """One client's connections, nonces and signatures. Signed requests need a wallet.
+
+    Args:
+        on_weight: told the used request weight after each answer.
+    """
+
+    def __init__(
+        self,
+        venue: Venue,
+        wallet: Wallet | None = None,
+        *,
+        nonces: NonceSource = SHARED,
+        timeout_s: float = 5.0,
+        on_weight: Callable[[int], None] | None = None,
+    ) -> None:
+        self.venue = venue
+        self.wallet = wallet
+        self._nonces = nonces
+        self._timeout_s = timeout_s
+        self._transport = Transport(venue.rest_url, timeout_s, on_weight)
+
+    @property
+    def clock_offset_ms(self) -> int:
+        """Server minus local time as last measured by any client that shares the nonces."""
+        return self._nonces.offset_ms
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._transport.aclose()
+
+    def _wallet(self) -> Wallet:
+        if self.wallet is None:
+            raise AsterError("this needs a wallet, and none was given", remedy="set the agent's key")
+        return self.wallet
+
+    def _nonce(self) -> int:
+        try:
+            return self._nonces.next(self._wallet().signer.address)
+        except OSError as error:
+            raise AsterError(
+                f"no nonce could be taken, so nothing was sent: {error.strerror or error}",
+                remedy="make the state folder writable (aster-tui paths)",
+            ) from error
+
+    def _signed_with(self, parameters: Parameters, nonce: int) -> str:
+        """The string that is signed, with its signature: built once and sent as it is."""
+        wallet = self._wallet()
+        identity = [("nonce", str(nonce)), ("user", wallet.user), ("signer", wallet.signer.address)]
+        string = urlencode([*parameters, *identity])
+        return f"{string}&signature={wallet.signer.sign(string)}"
+
+    async def _once(self, method: str, path: str, string: str, *, changes: bool) -> Any:
+        return await self._transport.send(method, path, string, changes=changes)
+
+    async def _signed(self, method: str, path: str, parameters: Parameters, *, changes: bool) -> Any:
+        string = self._signed_with(parameters, self._nonce())
+        return await self._explained(self._once(method, path, string, changes=changes))
+
+    async def _explained(self, asking: Awaitable[Any]) -> Any:
+        try:
+            return await asking
+        except AnswerError as error:
+            if error.number == NONCE_REFUSED:
+                self._explain_nonce(error)
+            raise
+
+    def _explain_nonce(self, error: AnswerError) -> None:
+        """Our nonce was the newest of this machine and near server time, and was refused all the same: then
+        somebody else signs with this signer."""
+        if abs(self.clock_offset_ms) < self.venue.nonce_window_s * 500:
+            error.message = f"{error.message}: another program seems to sign with this signer"
+            error.remedy = (
+                "use each signer on one machine only; approve a second API wallet for the other program"
+            )
+
+    async def _read(self, path: str, parameters: Parameters = ()) -> Any:
+        string = urlencode(list(parameters))
+        return await self._retrying(lambda: self._once("GET", path, string, changes=False))
+
+    async def _signed_read(self, path: str, parameters: Parameters) -> Any:
+        # Each try is signed anew: the venue refuses a nonce it has seen.
+        return await self._retrying(lambda: self._signed("GET", path, parameters, changes=False))
+
+    async def _retrying(self, ask: Callable[[], Any]) -> Any:
+        tries = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(Unreachable),
+            stop=tenacity.stop_after_attempt(READ_TRIES) | tenacity.stop_after_delay(2 * self._timeout_s),
+            wait=tenacity.wait_random_exponential(multiplier=0.1, max=1.0),
+            reraise=True,
+        )
+        async for attempt in tries:
+            with attempt:
+                return await ask()
+        raise AssertionError("unreachable: the last try raises")

@@ -1,0 +1,180 @@
+"""Every call of the client against the practice exchange, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from aster_tui.aster.errors import AnswerError, InvalidOrder, OutcomeUnknown
+from aster_tui.aster.nonces import NonceSource
+from aster_tui.aster.orders import OrderRequest
+from aster_tui.aster.signing import Signer
+from aster_tui.aster.streams import UserStream
+from aster_tui.aster.trader import Trader
+from aster_tui.aster.venue import Venue, Wallet
+from aster_tui.domain.events import AccountUpdate, OrderUpdate
+from aster_tui.domain.keys import PrivateKey
+from aster_tui.practice.options import PracticeOptions
+from aster_tui.practice.server import PracticeExchange
+
+D = Decimal
+MARKET = OrderRequest("BTCUSDT", "BUY", "MARKET", "m-1", quantity=D("0.010"))
+LIMIT = OrderRequest("BTCUSDT", "BUY", "LIMIT", "l-1", quantity=D("0.001"), price=D(90000))
+
+
+@pytest.fixture
+async def exchange() -> AsyncIterator[PracticeExchange]:
+    async with PracticeExchange(PracticeOptions(accounts=1, volatility=D(0))) as running:
+        yield running
+
+
+@pytest.fixture
+async def client(exchange: PracticeExchange) -> AsyncIterator[Trader]:
+    (account,) = exchange.ready_document()["accounts"]
+    signer = Signer(PrivateKey.parse(account["signer_private_key"]), 1666)
+    venue = Venue(exchange.rest_url, exchange.ws_url, 1666)
+    trader = Trader(venue, Wallet(account["user"], signer), nonces=NonceSource())
+    yield trader
+    await trader.aclose()
+
+
+async def test_public_reads(client: Trader) -> None:
+    await client.ping()
+    clock = await client.measure_clock()
+    assert abs(clock.offset_ms) < 1000
+    info = await client.exchange_info()
+    assert len(info.rules) == 15
+    assert info.unreadable == ()
+    assert (info.weight_limit, info.order_limit) == (2400, 1200)
+    marks = await client.mark_prices()
+    assert len(marks.prices) == 15
+    depth = await client.depth("BTCUSDT", limit=5)
+    best = await client.best_prices("BTCUSDT")
+    assert depth.bids[0][0] == best.bid < best.ask == depth.asks[0][0]
+    assert best.bid <= await client.last_price("BTCUSDT") <= best.ask
+    await asyncio.sleep(0.4)
+    (candle,) = await client.candles("BTCUSDT", "1m")
+    day = await client.day_ticker("BTCUSDT")
+    assert candle.low <= candle.close <= candle.high
+    assert day.low <= day.last <= day.high
+    assert (await client.funding_rates("BTCUSDT"))[0].rate > 0
+
+
+async def test_an_order_from_test_to_history(client: Trader) -> None:
+    await client.test_order(MARKET)
+    assert await client.positions() == ()
+    assert await client.set_leverage("BTCUSDT", 7) == 7
+    order = await client.place_order(MARKET)
+    assert (order.status, order.executed) == ("FILLED", D("0.010"))
+    assert (await client.order("BTCUSDT", client_order_id="m-1")).order_id == order.order_id
+    (position,) = await client.positions()
+    assert (position.quantity, position.leverage) == (D("0.010"), 7)
+    stop = replace(MARKET, client_order_id="s-1", side="SELL", order_type="STOP_MARKET")
+    await client.place_order(replace(stop, stop_price=D(96000), reduce_only=True))
+    snapshot = await client.account_snapshot()
+    assert [o.client_order_id for o in snapshot.open_orders or ()] == ["s-1"]
+    assert snapshot.positions == (replace(position, mark_price=snapshot.positions[0].mark_price),)
+    without = await client.account_snapshot(open_orders=False)
+    assert without.open_orders is None
+    (trade,) = await client.user_trades("BTCUSDT")
+    rate = await client.commission("BTCUSDT")
+    assert trade.commission == trade.price * trade.quantity * rate.taker
+    assert snapshot.wallet_balance == D(1000) - trade.commission
+    assert (await client.account()).wallet_balance == snapshot.wallet_balance
+    assert [i.amount for i in await client.income()] == [-trade.commission]
+    assert len(await client.all_orders("BTCUSDT")) == 2
+    assert (await client.public_trades("BTCUSDT"))[0].quantity == D("0.010")
+    await client.cancel_all("BTCUSDT")
+    assert await client.open_orders() == ()
+
+
+async def test_change_and_cancel(client: Trader) -> None:
+    await client.place_order(LIMIT)
+    changed = await client.modify_order(replace(LIMIT, price=D(91000), quantity=D("0.002")))
+    assert (changed.price, changed.quantity) == (D(91000), D("0.002"))
+    gone = await client.cancel_order("BTCUSDT", client_order_id="l-1")
+    assert gone.status == "CANCELED"
+    with pytest.raises(AnswerError) as raised:
+        await client.cancel_order("BTCUSDT", client_order_id="l-1")
+    assert raised.value.number == -2011
+    with pytest.raises(InvalidOrder):
+        await client.modify_order(MARKET)
+
+
+async def test_a_batch_is_answered_order_by_order(client: Trader) -> None:
+    wrong = replace(LIMIT, client_order_id="l-2", price=D("90000.05"))
+    first, second, third = await client.place_batch([LIMIT, wrong, MARKET])
+    assert not isinstance(first, AnswerError)
+    assert isinstance(second, AnswerError)
+    assert (first.status, second.number) == ("NEW", -4014)
+    assert not isinstance(third, AnswerError)
+    assert third.status == "FILLED"
+    gone, unknown = await client.cancel_batch("BTCUSDT", ["l-1", "l-2"])
+    assert not isinstance(gone, AnswerError)
+    assert isinstance(unknown, AnswerError)
+    for many in ([], [LIMIT] * 6):
+        with pytest.raises(InvalidOrder):
+            await client.place_batch(many)
+    with pytest.raises(InvalidOrder):
+        await client.cancel_batch("BTCUSDT", [])
+
+
+async def test_a_batch_whose_answer_makes_no_sense_is_of_unknown_outcome(client: Trader) -> None:
+    with pytest.raises(OutcomeUnknown):
+        client._each([{}], 2)
+    with pytest.raises(OutcomeUnknown):
+        client._each([{"status": "NEW"}], 1)
+
+
+async def test_modes_already_so_are_success_and_others_are_said(client: Trader) -> None:
+    assert not await client.hedge_mode()
+    await client.set_hedge_mode(False)
+    await client.set_margin_type("BTCUSDT", isolated=False)
+    for ask in (client.set_hedge_mode(True), client.set_margin_type("BTCUSDT", isolated=True)):
+        with pytest.raises(AnswerError):
+            await ask
+    (bracket,) = await client.leverage_brackets("BTCUSDT")
+    assert bracket.leverage == 125
+
+
+async def test_the_dead_man_timer(client: Trader) -> None:
+    await client.place_order(LIMIT)
+    await client.set_countdown("BTCUSDT", 200)
+    async with asyncio.timeout(5):
+        while await client.open_orders("BTCUSDT"):
+            await asyncio.sleep(0.05)
+
+
+async def test_the_user_stream_tells_what_the_client_does(exchange: PracticeExchange, client: Trader) -> None:
+    events: list[Any] = []
+    connected = asyncio.Event()
+    stream = UserStream(
+        client,
+        account="0xA",
+        on_event=events.append,
+        on_state=lambda state, detail: None,
+        on_connected=connected.set,
+        on_heard=lambda: None,
+        on_problem=lambda message, raw: events.append(message),
+    )
+    following = asyncio.create_task(stream.run())
+    await asyncio.wait_for(connected.wait(), 5)
+    await client.place_order(MARKET)
+    async with asyncio.timeout(5):
+        while len(events) < 3:
+            await asyncio.sleep(0.01)
+    new, trade, account = events
+    assert isinstance(new, OrderUpdate)
+    assert isinstance(trade, OrderUpdate)
+    assert isinstance(account, AccountUpdate)
+    assert (new.execution, trade.execution, trade.order.status) == ("NEW", "TRADE", "FILLED")
+    assert account.positions[0].quantity == D("0.010")
+    snapshot = await client.account_snapshot()
+    assert account.wallets["USDT"] == snapshot.wallet_balance
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
