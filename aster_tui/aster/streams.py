@@ -37,6 +37,11 @@ PING_SECONDS, PONG_SECONDS = 5.0, 10.0
 RENEW_SECONDS = 30 * 60.0
 #: Mark prices come each second; after this long without one the connection is given up.
 SILENT_SECONDS = 15.0
+#: The venue ends every connection after 24 hours; a new one is opened before that, and only then the old one
+#: closed, so that no event falls between them.
+LIFE_SECONDS = 23.5 * 3600
+HANDOVER_SECONDS = 30.0
+RETRY_HANDOVER_SECONDS = 60.0
 MAX_FRAME = 8 * 1024 * 1024
 _RAW_SHOWN = 300
 
@@ -61,7 +66,7 @@ class _Stream(ABC):
             started = loop.time()
             wait: float | None = None
             try:
-                await self._connected()
+                await self._relay()
                 detail = "closed by the exchange"
             except _Expired:
                 detail, wait = "the listen key expired", 0.0 if failures < 2 else None
@@ -78,9 +83,36 @@ class _Stream(ABC):
                 wait = self._random.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(failures, 10)))
             await asyncio.sleep(wait)
 
+    async def _relay(self) -> None:
+        """Connections that hand over to the next one in time; ends as the last of them ends."""
+        current = asyncio.create_task(self._connected(asyncio.Event()))
+        following: asyncio.Task[None] | None = None
+        life = LIFE_SECONDS
+        try:
+            while True:
+                await asyncio.wait({current}, timeout=life)
+                if current.done():
+                    return current.result()
+                ready = asyncio.Event()
+                following = asyncio.create_task(self._connected(ready))
+                opened = asyncio.create_task(ready.wait())
+                await asyncio.wait(
+                    {opened, following}, timeout=HANDOVER_SECONDS, return_when="FIRST_COMPLETED"
+                )
+                opened.cancel()
+                life = min(LIFE_SECONDS, RETRY_HANDOVER_SECONDS)
+                if ready.is_set():
+                    current, following, life = following, current, LIFE_SECONDS
+                # Without a successor the old one stays, and the next is tried soon.
+                await _ended(following)
+        finally:
+            for task in (current, following):
+                if task is not None:
+                    await _ended(task)
+
     @abstractmethod
-    async def _connected(self) -> None:
-        """One connection, from opening to its end."""
+    async def _connected(self, ready: asyncio.Event) -> None:
+        """One connection, from opening to its end; sets ``ready`` once it is open."""
 
     @abstractmethod
     def _take(self, data: Any, frame: str) -> None:
@@ -154,9 +186,10 @@ class UserStream(_Stream):
         self._on_heard = on_heard
         self._unknown: set[str] = set()
 
-    async def _connected(self) -> None:
+    async def _connected(self, ready: asyncio.Event) -> None:
         key = await self._client.create_listen_key()
         async with self._open(f"{self._client.venue.ws_url}/ws/{key}") as socket:
+            ready.set()
             self._on_state("live", "")
             self._on_heard()
             self._on_connected()
@@ -215,8 +248,9 @@ class MarkPriceStream(_Stream):
         self._venue = venue
         self._on_prices = on_prices
 
-    async def _connected(self) -> None:
+    async def _connected(self, ready: asyncio.Event) -> None:
         async with self._open(f"{self._venue.ws_url}/ws/!markPrice@arr@1s") as socket:
+            ready.set()
             self._on_state("live", "")
             try:
                 await self._read(socket, lambda: None, SILENT_SECONDS)
@@ -230,6 +264,14 @@ class MarkPriceStream(_Stream):
         prices = mark_prices(data)
         if prices.prices:
             self._on_prices(prices)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Cancel a connection and wait for it; how it ended is of no interest any more."""
+    task.cancel()
+    await asyncio.wait({task})
+    if not task.cancelled():
+        task.exception()
 
 
 def _words(error: Exception) -> str:

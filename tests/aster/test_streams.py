@@ -134,6 +134,49 @@ async def test_events_come_and_after_a_drop_the_stream_is_there_again() -> None:
         assert words == ["live", "down", "live", "down", "live"]
 
 
+async def test_a_connection_hands_over_in_time_and_no_event_falls_between(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(streams, "LIFE_SECONDS", 0.4)
+    sockets: set[ServerConnection] = set()
+    most = 0
+
+    async def script(socket: ServerConnection, number: int) -> None:
+        nonlocal most
+        sockets.add(socket)
+        most = max(most, len(sockets))
+        await socket.wait_closed()
+        sockets.discard(socket)
+
+    async with server(script) as url, following(Keys(url)) as heard:
+        await until(lambda: heard.connected == 1 and sockets)
+        for number in range(100):  # one event every 20 ms, to whoever is connected then
+            for socket in [*sockets]:
+                await socket.send(json.dumps({**ORDER, "E": 1000 + number}))
+            await asyncio.sleep(0.02)
+        await until(lambda: 1099 in {e.at for e in heard.events})
+        assert heard.connected >= 4
+        assert most == 2
+        assert {e.at for e in heard.events} == set(range(1000, 1100))
+        assert [state for state, _ in heard.states if state != "live"] == []
+
+
+async def test_without_a_successor_the_old_connection_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "LIFE_SECONDS", 0.2)
+
+    async def script(socket: ServerConnection, number: int) -> None:
+        await stay(socket)
+
+    async with server(script) as url:
+        keys = Keys(url)
+        async with following(keys) as heard:
+            await until(lambda: heard.connected == 1)
+            keys.raises = [Unreachable("no way")] * 3
+            await until(lambda: not keys.raises)
+            assert [state for state, _ in heard.states] == ["live"]
+            await until(lambda: heard.connected == 2)
+
+
 async def test_garbage_is_one_line_each_and_the_stream_stays_up() -> None:
     async def script(socket: ServerConnection, number: int) -> None:
         broken = {"e": "ORDER_TRADE_UPDATE", "E": 5, "o": {"s": "BTCUSDT"}}

@@ -27,9 +27,16 @@ def _terminal() -> dict[str, Any]:
     return terminal.measure()
 
 
+def _orders() -> dict[str, Any]:
+    from tests.bench import orders
+
+    return orders.measure()
+
+
 #: Name, measure, the promised figure's name, and whether it must be at least or at most that.
 BENCHES: tuple[tuple[str, Callable[[], dict[str, Any]], str, str, float], ...] = (
     ("signing", _signing, "ratio", "at least", 8.0),
+    ("orders", _orders, "cpu_ratio", "at least", 2.0),
     ("first frame", _first_frame, "ratio", "at most", 1.6),
     ("terminal", _terminal, "key_to_paint_p95_ms", "at most", 50.0),
 )
