@@ -74,6 +74,7 @@ class Observer(Reports):
                 rules[symbol.symbol] = symbol.rules()
             except ValueError:
                 unreadable.append(str(row.get("symbol", "?"))[:30])
+        self._transport.gate.limit = limits.get("REQUEST_WEIGHT", 2400)
         return ExchangeInfo(
             rules, limits.get("REQUEST_WEIGHT", 2400), limits.get("ORDERS", 1200), tuple(unreadable)
         )

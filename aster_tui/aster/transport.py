@@ -19,6 +19,7 @@ from aster_tui.aster.errors import (
     RateLimited,
     Unreachable,
 )
+from aster_tui.aster.gate import gate_of
 from aster_tui.domain.meanings import meaning
 
 WEIGHT_HEADER = "x-mbx-used-weight-1m"
@@ -44,6 +45,7 @@ class Transport:
     def __init__(self, base: str, timeout_s: float, on_weight: Callable[[int], None] | None) -> None:
         self._base = base
         self._on_weight = on_weight
+        self.gate = gate_of(base)
         self._http = httpx.AsyncClient(
             verify=_tls() if base.startswith("https:") else False,  # no TLS, so no certificates to load
             timeout=httpx.Timeout(timeout_s),
@@ -65,6 +67,7 @@ class Transport:
         Raises:
             AsterError: one of its subclasses.
         """
+        self.gate.check(path, changes=changes)
         request = self._request(method, path, string)
         try:
             answer = await self._http.send(request)
@@ -110,8 +113,10 @@ class Transport:
 
     def _told_weight(self, answer: httpx.Response) -> None:
         used = answer.headers.get(WEIGHT_HEADER, "")
-        if self._on_weight is not None and used.isdigit():
-            self._on_weight(int(used))
+        if used.isdigit():
+            self.gate.told(int(used))
+            if self._on_weight is not None:
+                self._on_weight(int(used))
 
     def _parse(self, answer: httpx.Response, method: str, path: str, changes: bool) -> Any:
         raw = answer.text[:_RAW_SHOWN]
@@ -128,7 +133,9 @@ class Transport:
             error.code, error.raw = str(number or f"HTTP {answer.status_code}"), raw
             raise error
         if found.kind in ("rate-limited", "banned"):
-            raise RateLimited(answer.status_code, number, text, _retry_after(answer), raw)
+            limited = RateLimited(answer.status_code, number, text, _retry_after(answer), raw)
+            self.gate.refused(limited.retry_after_s, banned=found.kind == "banned")
+            raise limited
         if body is None and answer.status_code != 403:
             raise MalformedAnswer(
                 f"HTTP {answer.status_code} without JSON from {path}",
