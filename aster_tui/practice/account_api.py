@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aster_tui.practice import payloads
-from aster_tui.practice.errors import VenueError, other, refuse
+from aster_tui.practice.errors import VenueError, refuse
 from aster_tui.practice.exchange import Exchange
 from aster_tui.practice.ledger import MAKER_FEE, TAKER_FEE
 from aster_tui.practice.listings import LISTINGS
@@ -15,7 +15,7 @@ from aster_tui.practice.orders import listing_of, whole
 
 Params = dict[str, str]
 MOST_PLACED, MOST_CANCELLED = 5, 10
-NOT_YET = "Method is not allowed currently. Upcoming soon."
+SUCCESS = {"code": 200, "msg": "success"}
 
 
 class AccountApi:
@@ -37,7 +37,9 @@ class AccountApi:
             ("GET", "income"): self._income,
             ("GET", "commissionRate"): self._commission,
             ("GET", "leverageBracket"): self._brackets,
-            ("GET", "positionSide/dual"): lambda user, params: {"dualSidePosition": False},
+            ("GET", "positionSide/dual"): lambda user, params: {
+                "dualSidePosition": self._exchange.accounts[user].hedge
+            },
             ("POST", "positionSide/dual"): self._position_mode,
             ("POST", "marginType"): self._margin_type,
         }
@@ -125,7 +127,12 @@ class AccountApi:
                             "tradeId": str(fill["id"]),
                         }
                     )
-        return rows[-_limit(params) :]
+        rows += [
+            row
+            for row in self._exchange.income[user]
+            if symbol in (None, row["symbol"]) and kind in (None, row["incomeType"])
+        ]
+        return sorted(rows, key=lambda row: row["time"])[-_limit(params) :]
 
     def _commission(self, user: str, params: Params) -> Any:
         return {
@@ -141,13 +148,14 @@ class AccountApi:
                 "symbol": symbol,
                 "brackets": [
                     {
-                        "bracket": 1,
-                        "initialLeverage": LISTINGS[symbol].max_leverage,
-                        "notionalCap": int(LISTINGS[symbol].max_notional),
-                        "notionalFloor": 0,
-                        "maintMarginRatio": float(LISTINGS[symbol].maint_ratio),
-                        "cum": 0,
+                        "bracket": b.number,
+                        "initialLeverage": b.leverage,
+                        "notionalCap": int(b.cap),
+                        "notionalFloor": int(b.floor),
+                        "maintMarginRatio": float(b.ratio),
+                        "cum": float(b.deduction),
                     }
+                    for b in LISTINGS[symbol].brackets
                 ],
             }
             for symbol in symbols
@@ -158,16 +166,15 @@ class AccountApi:
         wanted = params.get("dualSidePosition", "").lower()
         if wanted not in ("true", "false"):
             raise refuse(-1102, "dualsideposition")
-        raise other(-4084, NOT_YET) if wanted == "true" else other(-4059, "No need to change position side.")
+        self._exchange.set_hedge(user, wanted == "true")
+        return SUCCESS
 
     def _margin_type(self, user: str, params: Params) -> Any:
-        listing_of(params)
-        wanted = params.get("marginType", "")
+        symbol, wanted = listing_of(params).symbol, params.get("marginType", "")
         if wanted not in ("CROSSED", "ISOLATED"):
             raise refuse(-1102, "margintype")
-        if wanted == "ISOLATED":
-            raise other(-4084, NOT_YET)
-        raise other(-4046, "No need to change margin type.")
+        self._exchange.set_isolated(user, symbol, wanted == "ISOLATED")
+        return SUCCESS
 
 
 def _limit(params: Params) -> int:

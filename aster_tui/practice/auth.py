@@ -165,6 +165,8 @@ class Authenticator:
         self._window_us = nonce_window_us
         self._masters: dict[str, str] = {}
         self._nonces: dict[str, NonceCache] = {}
+        #: Users whose signers are refused as if they had never been approved.
+        self.revoked: set[str] = set()
 
     def register(self, keys: AccountKeys) -> None:
         """Lets the account's API wallet, and the user's own key, sign for the user."""
@@ -184,7 +186,7 @@ class Authenticator:
         if signer != params["signer"].lower():
             raise refuse(-1022)
         user = self._masters.get(signer)
-        if user is None or params.get("user", user).lower() != user:
+        if user is None or user in self.revoked or params.get("user", user).lower() != user:
             raise other(-1000, "No agent found")
         self._use_nonce(signer, int(nonce_text), now_us)
         return user

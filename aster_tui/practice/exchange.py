@@ -1,7 +1,8 @@
 """The exchange without sockets: accounts, orders, matching and triggers on one simulated market.
 
 Synchronous and deterministic: the same options, calls and times give the same answers. Every change is told
-to ``publish`` as the event the user stream carries.
+to ``publish`` as the event the user stream carries. Liquidation and funding are in
+:mod:`aster_tui.practice.risk`.
 """
 
 from __future__ import annotations
@@ -14,48 +15,20 @@ from typing import Any
 
 from aster_tui.practice import payloads
 from aster_tui.practice.auth import account_keys
-from aster_tui.practice.errors import other, refuse
+from aster_tui.practice.book import Book
+from aster_tui.practice.errors import refuse
 from aster_tui.practice.history import PublicTrade, SymbolHistory
-from aster_tui.practice.ledger import CENT8, ZERO, Account, Position, initial_margin
+from aster_tui.practice.ledger import ZERO, Account
 from aster_tui.practice.listings import LISTINGS
+from aster_tui.practice.margin import Margin
 from aster_tui.practice.market import Level, Market, Quote
 from aster_tui.practice.options import PracticeOptions
 from aster_tui.practice.orders import Order, parse
+from aster_tui.practice.risk import Risk
 
 Publish = Callable[[str, dict[str, Any]], None]
 FIRST_ORDER_ID = 22_500_000
-#: Filled and cancelled orders an account remembers.
-ORDERS_KEPT = 5_000
 FILLS_KEPT = 5_000
-
-
-class Book:
-    """The orders of one account."""
-
-    def __init__(self) -> None:
-        self.by_id: dict[int, Order] = {}
-        self.open: dict[int, Order] = {}
-
-    def add(self, order: Order) -> None:
-        """Take a new order."""
-        self.by_id[order.order_id] = order
-        self.open[order.order_id] = order
-        if len(self.by_id) > ORDERS_KEPT:
-            oldest = next(i for i in self.by_id if i not in self.open)
-            del self.by_id[oldest]
-
-    def find(self, params: Mapping[str, str]) -> Order | None:
-        """The order a request names by ``orderId`` or ``origClientOrderId`` (the newest of that name)."""
-        symbol = params.get("symbol")
-        if params.get("orderId"):
-            text = params["orderId"]
-            order = self.by_id.get(int(text)) if text.isascii() and text.isdigit() else None
-            return order if order is not None and order.symbol == symbol else None
-        name = params.get("origClientOrderId")
-        if not name:
-            raise refuse(-1102, "orderid")
-        named = (o for o in reversed(self.by_id.values()) if o.client_id == name and o.symbol == symbol)
-        return next(named, None)
 
 
 class Exchange:
@@ -77,8 +50,13 @@ class Exchange:
         self._next_order = FIRST_ORDER_ID
         self._next_trade = 1
         self.executed_orders = 0
+        self.margin = Margin(self.market.quote)
+        #: Symbols that do not trade: CLOSE, or REDUCE_ONLY for those that only take closing orders.
+        self.statuses: dict[str, str] = {}
         self.history = {symbol: SymbolHistory() for symbol in LISTINGS}
         self.fills: dict[str, deque[dict[str, Any]]] = {}
+        #: Income that is no fill: funding and what liquidations cost.
+        self.income: dict[str, deque[dict[str, Any]]] = {}
         self._countdowns: dict[tuple[str, str], int] = {}
         self.keys = [account_keys(options.seed, number) for number in range(options.accounts)]
         self.accounts: dict[str, Account] = {}
@@ -90,7 +68,9 @@ class Exchange:
             )
             self.books[user] = Book()
             self.fills[user] = deque(maxlen=FILLS_KEPT)
+            self.income[user] = deque(maxlen=FILLS_KEPT)
             self._open_positions(user, keys.name)
+        self.risk = Risk(self)
 
     def now(self) -> int:
         """Server time in Unix ms; never goes back."""
@@ -114,13 +94,14 @@ class Exchange:
 
     def place(self, user: str, params: Mapping[str, str], *, test: bool = False) -> Order | None:
         """Place an order; ``test`` runs every check and stops before the book."""
-        book = self.books[user]
-        order = parse(params, self.market.quote, self.now(), self._next_order)
+        book, account = self.books[user], self.accounts[user]
+        order = parse(params, self.market.quote, self.now(), self._next_order, hedge=account.hedge)
+        self._check_permitted(account, order)
         if any(o.client_id == order.client_id for o in book.open.values()):
-            raise other(-4116, "ClientOrderId is duplicated.")
+            raise refuse(-4116)
         self._check_counts(book, order)
         if order.reduces:
-            self._check_reduces(user, order)
+            self._check_reduces(account, order)
         else:
             self._check_margin(user, order)
         levels: list[Level] = []
@@ -129,25 +110,34 @@ class Exchange:
             self._check_crossing(order, levels)
         if test:
             return None
-        self._next_order += 1
-        book.add(order)
-        self._tell(user, order, "NEW")
+        self.accept(user, order)
         if not order.waiting:
-            self._execute(user, order, levels)
+            self.execute(user, order, levels)
         return order
+
+    def accept(self, user: str, order: Order) -> None:
+        """Take an order into the book and tell of it."""
+        self._next_order = max(self._next_order, order.order_id) + 1
+        self.books[user].add(order)
+        self.tell(user, order, "NEW")
+
+    @property
+    def next_order_id(self) -> int:
+        """The id the next order will have."""
+        return self._next_order
 
     def cancel(self, user: str, params: Mapping[str, str]) -> Order:
         """Cancel one order; -2011 when it is not open."""
         order = self.books[user].find(params)
         if order is None or not order.open:
             raise refuse(-2011)
-        self._end(user, order, "CANCELED")
+        self.end(user, order, "CANCELED")
         return order
 
     def cancel_all(self, user: str, symbol: str) -> None:
         """Cancel every open order of a symbol."""
-        for order in [o for o in self.books[user].open.values() if o.symbol == symbol]:
-            self._end(user, order, "CANCELED")
+        for order in self.books[user].of_symbol(symbol):
+            self.end(user, order, "CANCELED")
 
     def modify(self, user: str, params: Mapping[str, str]) -> Order:
         """Change price and quantity of a resting LIMIT; -2013 when there is none, -4000 for another type."""
@@ -155,11 +145,13 @@ class Exchange:
         if order is None or not order.open:
             raise refuse(-2013)
         if order.kind != "LIMIT":
-            raise other(-4000, "Invalid order status.")
+            raise refuse(-4000)
         asked = {**params, "type": "LIMIT", "side": order.side, "timeInForce": order.force}
+        asked["positionSide"] = order.position_side
         if order.reduce_only:
             asked["reduceOnly"] = "true"
-        changed = parse(asked, self.market.quote, self.now(), order.order_id)
+        hedge = self.accounts[user].hedge
+        changed = parse(asked, self.market.quote, self.now(), order.order_id, hedge=hedge)
         if changed.quantity <= order.executed:
             raise refuse(-4004)
         before = order.price, order.quantity
@@ -168,8 +160,8 @@ class Exchange:
             order.price, order.quantity = before
             raise refuse(-2019)
         order.updated_ms = self.now()
-        self._tell(user, order, "AMENDMENT")
-        self._execute(user, order, self._levels(order))
+        self.tell(user, order, "AMENDMENT")
+        self.execute(user, order, self._levels(order))
         return order
 
     def set_countdown(self, user: str, symbol: str, after_ms: int) -> None:
@@ -188,24 +180,41 @@ class Exchange:
                 self.cancel_all(user, symbol)
 
     def _check_counts(self, book: Book, order: Order) -> None:
-        mine = [o for o in book.open.values() if o.symbol == order.symbol]
+        mine = book.of_symbol(order.symbol)
         listing = LISTINGS[order.symbol]
         if order.waiting and sum(o.waiting for o in mine) >= listing.max_algo_orders:
             raise refuse(-4045)
         if len(mine) >= listing.max_orders:
             raise refuse(-2025)
 
-    def _check_reduces(self, user: str, order: Order) -> None:
-        position = self.accounts[user].position(order.symbol)
-        if order.close_position and order.waiting:
+    def _check_permitted(self, account: Account, order: Order) -> None:
+        status = self.statuses.get(order.symbol, "TRADING")
+        if status == "CLOSE":
+            raise refuse(-4141)
+        if status != "TRADING" and not order.reduces:
+            raise refuse(-4140)
+        if account.trading == "none":
+            raise refuse(-4088)
+        if account.trading == "reduce" and not order.reduces:
+            raise refuse(-4087)
+
+    def _check_reduces(self, account: Account, order: Order) -> None:
+        if order.waiting and (order.close_position or account.hedge):
             return  # may wait for a position that is not there yet
-        if not position.reducible(order.side):
+        there = account.position(order.symbol, order.position_side).reducible(order.side)
+        # One way, a larger order is cut to what is there; in hedge mode it is refused.
+        if not there or (account.hedge and order.quantity > there):
             raise refuse(-2022)
 
     def _check_margin(self, user: str, order: Order) -> None:
+        account = self.accounts[user]
+        most = LISTINGS[order.symbol].max_notional(account.leverage(order.symbol))
+        open_orders = self.books[user].open.values()
+        if self.margin.exposure(account, order.symbol, [*open_orders, order]) > most:
+            raise refuse(-2027)
         if order.waiting:
             return  # margin is asked for when it triggers
-        if self.available(user, order) < 0:
+        if self.margin.available(account, [*open_orders, order]) < 0:
             raise refuse(-2019)
 
     def _levels(self, order: Order) -> list[Level]:
@@ -214,41 +223,40 @@ class Exchange:
 
     def _check_crossing(self, order: Order, levels: list[Level]) -> None:
         if order.force == "GTX" and levels:
-            raise other(
-                -5022,
-                "Due to the order could not be executed as maker, the Post Only order will be rejected.",
-            )
+            raise refuse(-5022)
         if order.kind == "MARKET" and levels:
             listing, mark = LISTINGS[order.symbol], self.market.quote(order.symbol).mark
             worst = levels[-1].price
             if worst > mark * listing.percent_up or worst < mark * listing.percent_down:
                 raise refuse(-4131)
 
-    def _execute(self, user: str, order: Order, levels: list[Level]) -> None:
+    def execute(self, user: str, order: Order, levels: list[Level], *, kind: str = "TRADE") -> None:
+        """Fill what ``levels`` hold; what a MARKET, IOC or FOK order does not get ends it."""
         filled_by_book = sum((level.quantity for level in levels), ZERO)
         if order.force == "FOK" and filled_by_book < order.quantity:
             levels = []
         wallet_before = self.accounts[user].wallet
         for level in levels:
-            self._fill(user, order, level.quantity, level.price, maker=False)
+            self._fill(user, order, level, maker=False, kind=kind)
             if not order.open:
                 break
         if levels:
-            self._tell_account(user, order.symbol, wallet_before)
+            self.tell_account(user, [(order.symbol, order.position_side)], wallet_before)
         if order.open and (order.kind == "MARKET" or order.force in ("IOC", "FOK")):
-            self._end(user, order, "EXPIRED")
+            self.end(user, order, "EXPIRED")
 
-    def _fill(self, user: str, order: Order, quantity: Decimal, price: Decimal, *, maker: bool) -> None:
-        account = self.accounts[user]
+    def _fill(self, user: str, order: Order, level: Level, *, maker: bool, kind: str = "TRADE") -> None:
+        account, price, quantity = self.accounts[user], level.price, level.quantity
+        position = account.position(order.symbol, order.position_side)
         if order.reduces:
             # Never flips and never grows: what the position no longer has is not executed.
-            quantity = min(quantity, account.position(order.symbol).reducible(order.side))
+            quantity = min(quantity, position.reducible(order.side))
         if quantity <= 0:
             return
         signed = quantity if order.side == "BUY" else -quantity
-        realized, fee = account.fill(order.symbol, "BOTH", signed, price, maker=maker)
+        realized, fee = account.fill(order.symbol, order.position_side, signed, price, maker=maker)
         now = self.now()
-        account.updated_ms = account.position(order.symbol).updated_ms = order.updated_ms = now
+        account.updated_ms = position.updated_ms = order.updated_ms = now
         if not order.executed:
             self.executed_orders += 1
         order.executed += quantity
@@ -256,20 +264,18 @@ class Exchange:
         order.status = "FILLED" if order.executed >= order.quantity else "PARTIALLY_FILLED"
         if not order.open:
             self.books[user].open.pop(order.order_id, None)
-        self._publish(
-            user,
-            payloads.order_event(
-                order,
-                now,
-                "TRADE",
-                last=quantity,
-                price=price,
-                fee=fee,
-                realized=realized,
-                trade_id=self._next_trade,
-                maker=maker,
-            ),
+        told = payloads.order_event(
+            order,
+            now,
+            kind,
+            last=quantity,
+            price=price,
+            fee=fee,
+            realized=realized,
+            trade_id=self._next_trade,
+            maker=maker,
         )
+        self._publish(user, told)
         self._remember(user, order, signed, price, realized, fee, now, maker=maker)
         self._next_trade += 1
 
@@ -302,26 +308,34 @@ class Exchange:
                 "commission": payloads.eight(fee),
                 "commissionAsset": "USDT",
                 "time": at,
-                "positionSide": "BOTH",
+                "positionSide": order.position_side,
                 "buyer": buys,
                 "maker": maker,
             }
         )
 
-    def _end(self, user: str, order: Order, status: str) -> None:
+    def end(self, user: str, order: Order, status: str) -> None:
+        """An order ends without (further) execution."""
         order.status, order.updated_ms = status, self.now()
         self.books[user].open.pop(order.order_id, None)
-        self._tell(user, order, status)
+        self.tell(user, order, status)
 
-    def _tell(self, user: str, order: Order, execution: str) -> None:
+    def tell(self, user: str, order: Order, execution: str) -> None:
+        """Tell the user's streams of an order."""
         self._publish(user, payloads.order_event(order, self.now(), execution))
 
-    def _tell_account(self, user: str, symbol: str, wallet_before: Decimal) -> None:
+    def tell_account(
+        self, user: str, touched: list[tuple[str, str]], wallet_before: Decimal, reason: str = "ORDER"
+    ) -> None:
+        """Tell the user's streams of the wallet and of the positions ``touched``."""
         account = self.accounts[user]
         changed = account.wallet - wallet_before
-        self._publish(
-            user, payloads.account_event(account, self.now(), "ORDER", changed, [account.position(symbol)])
-        )
+        positions = [account.position(*key) for key in touched]
+        self._publish(user, payloads.account_event(account, self.now(), reason, changed, positions))
+
+    def publish(self, user: str, event: dict[str, Any]) -> None:
+        """Tell the user's streams anything else."""
+        self._publish(user, event)
 
     # The market moves
 
@@ -332,18 +346,20 @@ class Exchange:
         for symbol, history in self.history.items():
             history.see(now, self.market.quote(symbol).last)
         self.run_countdowns()
+        self.risk.fund(now)
         self.settle()
 
-    def set_price(self, symbol: str, price: Decimal) -> None:
-        """An operator sets a price."""
-        self.market.set_price(symbol, price)
+    def set_price(self, symbol: str, price: Decimal, mark: Decimal | None = None) -> None:
+        """An operator sets a price, and the mark price apart if it is given."""
+        self.market.set_price(symbol, price, mark)
         self.settle()
 
     def settle(self) -> None:
-        """Fill resting limits that were crossed and set off triggers, oldest order first."""
+        """Fill resting limits that were crossed and set off triggers, oldest order first; then end what can
+        no longer be held."""
         for user, book in self.books.items():
             for order in sorted(book.open.values(), key=lambda o: o.order_id):
-                if not order.open:
+                if not order.open or self.statuses.get(order.symbol) == "CLOSE":
                     continue
                 quote = self.market.quote(order.symbol)
                 if order.waiting:
@@ -351,63 +367,55 @@ class Exchange:
                         self._trigger(user, order)
                 elif _crossed(order, quote):
                     self._rest_filled(user, order)
+        self.risk.look()
 
     def _rest_filled(self, user: str, order: Order) -> None:
         before = self.accounts[user].wallet
-        self._fill(user, order, order.remaining, order.price, maker=True)
-        self._tell_account(user, order.symbol, before)
+        self._fill(user, order, Level(order.price, order.remaining), maker=True)
+        self.tell_account(user, [(order.symbol, order.position_side)], before)
         if order.open:
-            self._end(user, order, "EXPIRED")  # reduce-only, and the position was smaller
+            self.end(user, order, "EXPIRED")  # reduce-only, and the position was smaller
 
     def _trigger(self, user: str, order: Order) -> None:
-        order.kind = "MARKET"
+        account = self.accounts[user]
+        order.kind = "LIMIT" if order.price else "MARKET"
+        there = account.position(order.symbol, order.position_side).reducible(order.side)
         if order.close_position:
-            order.quantity = self.accounts[user].position(order.symbol).reducible(order.side)
-        nothing_left = order.reduces and not self.accounts[user].position(order.symbol).reducible(order.side)
-        too_dear = not order.reduces and self.available(user, order, listed=True) < 0
-        if nothing_left or too_dear:
-            self._end(user, order, "EXPIRED")
+            order.quantity = there
+        too_dear = not order.reduces and self.available(user) < 0
+        if too_dear or (order.reduces and not there):
+            self.end(user, order, "EXPIRED")
             return
-        self._tell(user, order, "NEW")
-        self._execute(user, order, self._levels(order))
+        self.tell(user, order, "NEW")
+        levels = self._levels(order)
+        if order.force == "GTX" and levels:
+            self.end(user, order, "EXPIRED")
+            return
+        self.execute(user, order, levels)
 
     # Accounts
 
     def unrealized(self, user: str) -> Decimal:
         """Profit of all open positions at the marks, USDT."""
-        positions = self.accounts[user].positions.values()
-        return sum((p.unrealized(self.market.quote(p.symbol).mark) for p in positions if p.amount), ZERO)
+        return self.margin.unrealized(self.accounts[user])
 
-    def available(self, user: str, more: Order | None = None, *, listed: bool = False) -> Decimal:
-        """Wallet + unrealized − margin of positions and open orders, USDT; below zero is not enough.
-
-        ``more`` is an order to count in; ``listed`` says that it is in the book already.
-        """
-        account = self.accounts[user]
-        orders = [o for o in self.books[user].open.values() if not o.reduces and not o.waiting]
-        if more is not None and not (listed and more in orders):
-            orders.append(more)
-        symbols = {p.symbol for p in account.positions.values() if p.amount} | {o.symbol for o in orders}
-        bound = sum((self._margin(account, symbol, orders) for symbol in symbols), ZERO)
-        return (account.wallet + self.unrealized(user) - bound).quantize(CENT8, ROUND_DOWN)
-
-    def _margin(self, account: Account, symbol: str, orders: list[Order]) -> Decimal:
-        quote = self.market.quote(symbol)
-        buying = selling = ZERO
-        for order in orders:
-            if order.symbol == symbol:
-                value = order.remaining * (order.price or (quote.ask if order.side == "BUY" else quote.bid))
-                buying, selling = (
-                    (buying + value, selling) if order.side == "BUY" else (buying, selling + value)
-                )
-        value = account.position(symbol).amount * quote.mark
-        return initial_margin(value, buying, selling, account.leverage(symbol))
+    def available(self, user: str) -> Decimal:
+        """What new orders may bind, USDT; below zero is too little."""
+        return self.margin.available(self.accounts[user], self.books[user].open.values())
 
     def set_leverage(self, user: str, symbol: str, leverage: int) -> None:
-        """Set a symbol's leverage; -4028 when it is out of range, -2028 when the margin would not do."""
-        account = self.accounts[user]
-        if not 1 <= leverage <= LISTINGS[symbol].max_leverage:
+        """Set a symbol's leverage. -4028 out of range, -2028 for want of margin, -2027 when the position is
+        too large for it, -4161 to lower it under an isolated position."""
+        account, listing = self.accounts[user], LISTINGS[symbol]
+        if not 1 <= leverage <= listing.max_leverage:
             raise refuse(-4028, leverage)
+        holds = any(p.symbol == symbol for p in account.held)
+        if symbol in account.isolated and holds and leverage < account.leverage(symbol):
+            raise refuse(-4161)
+        if self.margin.exposure(account, symbol, self.books[user].open.values()) > listing.max_notional(
+            leverage
+        ):
+            raise refuse(-2027)
         before = account.leverages.get(symbol)
         account.leverages[symbol] = leverage
         if self.available(user) < 0:
@@ -419,20 +427,31 @@ class Exchange:
         if before != leverage:
             self._publish(user, payloads.leverage_event(symbol, leverage, self.now()))
 
-    def liquidation_price(self, user: str, position: Position) -> Decimal:
-        """Where the account could no longer hold this position, all else staying as it is; 0 for never."""
-        if not position.amount:
-            return ZERO
-        account, ratio = self.accounts[user], LISTINGS[position.symbol].maint_ratio
-        others = [p for p in account.positions.values() if p.amount and p is not position]
-        cushion = account.wallet
-        for other_one in others:
-            mark = self.market.quote(other_one.symbol).mark
-            kept = LISTINGS[other_one.symbol].maint_ratio * abs(other_one.amount) * mark
-            cushion += other_one.unrealized(mark) - kept
-        slope = position.amount - ratio * abs(position.amount)
-        price = (position.cost - cushion) / slope if slope else ZERO
-        return max(price, ZERO).quantize(LISTINGS[position.symbol].tick)
+    def set_hedge(self, user: str, hedge: bool) -> None:
+        """One-way or hedge mode. -4059 already so, -4067 with open orders, -4068 with positions."""
+        account = self.accounts[user]
+        if account.hedge == hedge:
+            raise refuse(-4059)
+        if self.books[user].open:
+            raise refuse(-4067)
+        if account.held:
+            raise refuse(-4068)
+        account.hedge = hedge
+
+    def set_isolated(self, user: str, symbol: str, isolated: bool) -> None:
+        """Crossed or isolated margin of a symbol. -4046 already so, -4047 with open orders, -4048 with a
+        position."""
+        account = self.accounts[user]
+        if (symbol in account.isolated) == isolated:
+            raise refuse(-4046)
+        if self.books[user].of_symbol(symbol):
+            raise refuse(-4047)
+        if any(p.symbol == symbol for p in account.held):
+            raise refuse(-4048)
+        if isolated:
+            account.isolated.add(symbol)
+        else:
+            account.isolated.discard(symbol)
 
     def state(self) -> dict[str, Any]:
         """The accounts of ``/practice/state``."""
@@ -446,8 +465,7 @@ class Exchange:
                         "positionAmt": payloads.text(p.amount),
                         "entryPrice": payloads.eight(p.entry),
                     }
-                    for p in account.positions.values()
-                    if p.amount
+                    for p in account.held
                 ],
                 "open_orders": sorted(self.books[user].open),
             }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 
+from aster_tui.practice.errors import VenueError
+
 #: Name → the least and the most its value may be. Those from 0 to 1 are probabilities.
 FAULTS: Mapping[str, tuple[float, float]] = {
     "latency-ms": (0, 3_600_000),
@@ -19,6 +21,9 @@ FAULTS: Mapping[str, tuple[float, float]] = {
     "ws-reorder": (0, 1),
     "ws-loss": (0, 1),
     "clock-skew-ms": (-3_600_000, 3_600_000),
+    # The venue's limits refuse (429, then 418) instead of only counting. Off by default: many clients on one
+    # machine share one address here, and would share its allowance.
+    "limits": (0, 1),
 }
 
 
@@ -32,6 +37,7 @@ class Faults:
     def __init__(self, seed: int, values: Mapping[str, float]) -> None:
         self._values: dict[str, float] = {}
         self._random = random.Random(f"{seed}/faults")
+        self._refusals: list[tuple[str, VenueError]] = []
         for name, value in values.items():
             self.set(name, value)
 
@@ -60,3 +66,15 @@ class Faults:
         """Whether a fault with a probability happens this time."""
         chance = self.value(name)
         return chance > 0 and self._random.random() < chance
+
+    def refuse(self, error: VenueError, path: str, times: int) -> None:
+        """Have the next requests to ``path`` ("METHOD /path", empty for any) refused in the venue's words."""
+        self._refusals += [(path, error)] * times
+
+    def refusal(self, path: str) -> VenueError | None:
+        """The refusal a request meets, which is then used up."""
+        for place, (wanted, error) in enumerate(self._refusals):
+            if wanted in ("", path):
+                del self._refusals[place]
+                return error
+        return None

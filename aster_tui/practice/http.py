@@ -1,12 +1,10 @@
-"""The HTTP side: routes, the authentication of signed calls, weights, and the operator's ``/practice``."""
+"""The HTTP side: routes, the authentication of signed calls, weights and faults."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -15,21 +13,22 @@ from aiohttp import web
 from aster_tui.practice import payloads
 from aster_tui.practice.account_api import AccountApi
 from aster_tui.practice.auth import Authenticator, split_signature
-from aster_tui.practice.errors import VenueError, refuse
+from aster_tui.practice.errors import TEXTS, VenueError, refuse
 from aster_tui.practice.exchange import Exchange
-from aster_tui.practice.faults import FaultError, Faults
-from aster_tui.practice.hub import MARKET_STREAMS, Hub
+from aster_tui.practice.faults import Faults
+from aster_tui.practice.hub import Hub
 from aster_tui.practice.ledger import ZERO
 from aster_tui.practice.limits import Limits
 from aster_tui.practice.listings import LISTINGS, exchange_info
 from aster_tui.practice.market_api import MarketApi
+from aster_tui.practice.market_streams import is_market_stream
 from aster_tui.practice.orders import listing_of, whole
 
 Params = dict[str, str]
 Public = Callable[[Params], Any]
 Signed = Callable[[str, Params], Any]
 API = "/fapi/v3"
-HTML_500 = "<html><body><h1>500 Internal Server Error</h1></body></html>"
+ORDER_PATHS = (f"{API}/order", f"{API}/batchOrders")
 
 
 class Api:
@@ -51,7 +50,7 @@ class Api:
         public: dict[str, Public] = {
             "ping": lambda _: {},
             "time": lambda _: {"serverTime": self._exchange.now()},
-            "exchangeInfo": lambda _: exchange_info(self._exchange.now()),
+            "exchangeInfo": lambda _: exchange_info(self._exchange.now(), self._exchange.statuses),
             **MarketApi(self._exchange).calls(),
         }
         signed: dict[tuple[str, str], Signed] = {
@@ -77,11 +76,9 @@ class Api:
             app.router.add_route(method, f"{API}/{name}", self._signed(signed_call))
         # The spot host's market list, which some clients ask first: this venue has no spot market.
         app.router.add_get("/api/v3/exchangeInfo", self._public(lambda _: {"symbols": []}))
+        app.router.add_get("/ws", self._raw_stream)
         app.router.add_get("/ws/{stream}", self._raw_stream)
         app.router.add_get("/stream", self._combined_stream)
-        app.router.add_get("/practice/state", self._state)
-        app.router.add_post("/practice/price", self._set_price)
-        app.router.add_post("/practice/faults", self._set_faults)
 
     @web.middleware
     async def middleware(
@@ -101,21 +98,32 @@ class Api:
             )
         if self._faults.strikes("http503"):
             return _json({"code": -1001, "msg": "Service Unavailable."}, 503)
-        if self._faults.strikes("429"):
-            text = "Too many requests; current limit is 2400 requests per minute."
-            refused = _json({"code": -1003, "msg": text}, 429)
-            refused.headers["Retry-After"] = "1"
-            return refused
-        weight = self._limits.weigh(request, self._exchange.now())
+        weight, told_off = self._limits.weigh(request, self._exchange.now())
+        refused = told_off or self._told_to_refuse(request)
+        if refused is not None:
+            return self._refused(refused, weight)
         try:
             response = await handler(request)
         except VenueError as error:
-            self.rejected[str(error.code)] += 1
-            response = _json({"code": error.code, "msg": error.msg}, error.status)
+            response = self._refused(error, weight)
         except web.HTTPException as error:
             response = _json({"code": -1, "msg": error.reason}, error.status)
         response.headers.update(weight)
         return self._after(request, response)
+
+    def _told_to_refuse(self, request: web.Request) -> VenueError | None:
+        """The operator's refusals, and the fault of the limits."""
+        if self._faults.strikes("429"):
+            return VenueError(-1003, TEXTS[-1003] % 2400, 429, retry_after_s=1)
+        return self._faults.refusal(f"{request.method} {request.path}")
+
+    def _refused(self, error: VenueError, weight: dict[str, str]) -> web.Response:
+        self.rejected[str(error.code)] += 1
+        response = _json({"code": error.code, "msg": error.msg}, error.status)
+        if error.retry_after_s:
+            response.headers["Retry-After"] = str(error.retry_after_s)
+        response.headers.update(weight)
+        return response
 
     def _after(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
         """Faults that happen once a request was carried out: the answer is lost, or turned into a 503."""
@@ -143,12 +151,14 @@ class Api:
             message, signature = split_signature(raw)
             params = _params(message)
             user = self._authenticator.check(message, signature, params, self._exchange.now() * 1000)
+            counted = {}
+            if request.method == "POST" and request.path in ORDER_PATHS:
+                counted = self._limits.count_orders(user, _count_of(params), self._exchange.now())
             answer = call(user, params)
             if asyncio.iscoroutine(answer):
                 answer = await answer
             response = _json(answer)
-            if request.path.endswith(f"{API}/order") and request.method == "POST":
-                response.headers.update(self._limits.count_order(user, self._exchange.now()))
+            response.headers.update(counted)
             return response
 
         return handle
@@ -185,68 +195,30 @@ class Api:
         return [payloads.order(o) for o in orders if symbol in (None, o.symbol)]
 
     def _position_risk(self, user: str, params: Params) -> Any:
-        exchange = self._exchange
-        account = exchange.accounts[user]
+        exchange, account = self._exchange, self._exchange.accounts[user]
         symbols = [listing_of(params).symbol] if "symbol" in params else list(LISTINGS)
+        sides = ("LONG", "SHORT") if account.hedge else ("BOTH",)
+        positions = [account.position(symbol, side) for symbol in symbols for side in sides]
         return [
             payloads.position_risk(
-                account, s, exchange.market.quote(s), exchange.liquidation_price(user, account.position(s))
+                account,
+                p,
+                exchange.market.quote(p.symbol),
+                exchange.margin.liquidation_price(account, p),
             )
-            for s in symbols
+            for p in positions
         ]
 
     def _balance(self, user: str, params: Params) -> Any:
-        unrealized, available = self._exchange.unrealized(user), self._exchange.available(user)
-        return [payloads.balance(self._exchange.accounts[user], unrealized, max(available, ZERO))]
+        exchange, account = self._exchange, self._exchange.accounts[user]
+        cross = exchange.margin.unrealized(account, cross_only=True)
+        return [payloads.balance(account, cross, max(exchange.available(user), ZERO))]
 
     def _account(self, user: str, params: Params) -> Any:
-        account = self._exchange.accounts[user]
-        unrealized = self._exchange.unrealized(user)
-        available = max(self._exchange.available(user), ZERO)
-        wallet, margin = payloads.eight(account.wallet), payloads.eight(account.wallet + unrealized)
-        bound = payloads.eight(account.wallet + unrealized - self._exchange.available(user))
-        risks = [row for row in self._position_risk(user, {}) if row["positionAmt"] != "0"]
-        return {
-            "feeTier": 0,
-            "canTrade": True,
-            "canDeposit": True,
-            "canWithdraw": True,
-            "updateTime": account.updated_ms,
-            "totalInitialMargin": bound,
-            "totalWalletBalance": wallet,
-            "totalUnrealizedProfit": payloads.eight(unrealized),
-            "totalMarginBalance": margin,
-            "totalCrossWalletBalance": wallet,
-            "totalCrossUnPnl": payloads.eight(unrealized),
-            "availableBalance": payloads.eight(available),
-            "maxWithdrawAmount": payloads.eight(available),
-            "assets": [
-                {
-                    "asset": "USDT",
-                    "walletBalance": wallet,
-                    "unrealizedProfit": payloads.eight(unrealized),
-                    "marginBalance": margin,
-                    "initialMargin": bound,
-                    "crossWalletBalance": wallet,
-                    "availableBalance": payloads.eight(available),
-                    "marginAvailable": True,
-                    "updateTime": account.updated_ms,
-                }
-            ],
-            "positions": [
-                {
-                    "symbol": row["symbol"],
-                    "positionAmt": row["positionAmt"],
-                    "entryPrice": row["entryPrice"],
-                    "unrealizedProfit": row["unRealizedProfit"],
-                    "leverage": row["leverage"],
-                    "isolated": False,
-                    "positionSide": "BOTH",
-                    "updateTime": row["updateTime"],
-                }
-                for row in risks
-            ],
-        }
+        exchange, account = self._exchange, self._exchange.accounts[user]
+        rows = [row for row in self._position_risk(user, {}) if row["positionAmt"] != "0"]
+        cross = exchange.margin.unrealized(account, cross_only=True)
+        return payloads.account(account, exchange.unrealized(user), cross, exchange.available(user), rows)
 
     def _leverage(self, user: str, params: Params) -> Any:
         listing = listing_of(params)
@@ -255,7 +227,7 @@ class Api:
         return {
             "symbol": listing.symbol,
             "leverage": leverage,
-            "maxNotionalValue": payloads.text(listing.max_notional),
+            "maxNotionalValue": payloads.text(listing.max_notional(leverage)),
         }
 
     def _noop(self, user: str, params: Params) -> Any:
@@ -277,16 +249,17 @@ class Api:
     # Streams
 
     async def _raw_stream(self, request: web.Request) -> web.StreamResponse:
-        return await self._stream(request, [request.match_info["stream"]], wrapped=False)
+        name = request.match_info.get("stream")
+        return await self._stream(request, [name] if name else [], wrapped=False)
 
     async def _combined_stream(self, request: web.Request) -> web.StreamResponse:
         names = [name for name in request.query.get("streams", "").split("/") if name]
         return await self._stream(request, names, wrapped=True)
 
     async def _stream(self, request: web.Request, names: list[str], *, wrapped: bool) -> web.StreamResponse:
-        market = [n for n in names if n in MARKET_STREAMS or _is_symbol_stream(n)]
+        market = [n for n in names if is_market_stream(n)]
         keys = [n for n in names if n not in market]
-        if len(keys) > 1 or not names:
+        if len(keys) > 1:
             return _json({"code": -1125, "msg": "Invalid stream."}, 400)
         user = self._hub.user_of(keys[0], self._exchange.now()) if keys else None
         if keys and user is None:
@@ -294,46 +267,6 @@ class Api:
         return await self._hub.serve(
             request, market, wrapped=wrapped, user=user, key=keys[0] if keys else None
         )
-
-    # The operator
-
-    async def _state(self, request: web.Request) -> web.Response:
-        return _json(
-            {
-                "time": self._exchange.now(),
-                "accounts": self._exchange.state(),
-                "requests": dict(self.requests),
-                "executed_orders": self._exchange.executed_orders,
-                "rejected": dict(self.rejected),
-                "streams": self._hub.count,
-            }
-        )
-
-    async def _set_price(self, request: web.Request) -> web.Response:
-        body = await _body(request)
-        symbol = body.get("symbol")
-        if symbol not in LISTINGS:
-            return _json({"error": f"no such symbol: {symbol}"}, 400)
-        try:
-            price = Decimal(str(body.get("price")))
-            self._exchange.set_price(symbol, price)
-        except (InvalidOperation, ValueError):
-            return _json({"error": "price must be a number above zero"}, 400)
-        return _json({"symbol": symbol, "price": payloads.text(price)})
-
-    async def _set_faults(self, request: web.Request) -> web.Response:
-        body = await _body(request)
-        try:
-            for name, value in body.items():
-                self._faults.set(name, value)
-        except FaultError as error:
-            return _json({"error": str(error)}, 400)
-        return _json({name: self._faults.value(name) for name in body})
-
-
-def _is_symbol_stream(name: str) -> bool:
-    symbol, _, kind = name.partition("@")
-    return symbol.upper() in LISTINGS and kind in ("markPrice", "markPrice@1s")
 
 
 def _raw_query(request: web.Request) -> bytes:
@@ -351,14 +284,9 @@ def _params(raw: bytes) -> Params:
     return dict(pairs)
 
 
-async def _body(request: web.Request) -> dict[str, Any]:
-    try:
-        body = json.loads(await request.text())
-    except ValueError:
-        raise web.HTTPBadRequest(reason="a JSON object is expected") from None
-    if not isinstance(body, dict):
-        raise web.HTTPBadRequest(reason="a JSON object is expected")
-    return body
+def _count_of(params: Params) -> int:
+    """How many orders a request places."""
+    return max(1, params.get("batchOrders", "").count('"symbol"'))
 
 
 def _json(body: Any, status: int = 200) -> web.Response:

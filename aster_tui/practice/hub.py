@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import json
 import secrets
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,8 @@ from aster_tui.practice.faults import Faults
 #: Frames a socket may be behind before it is closed.
 BACKLOG = 2_000
 PING_SECONDS = 300.0
-MARKET_STREAMS = ("!markPrice@arr", "!markPrice@arr@1s")
+#: The venue's limits of one connection.
+MOST_STREAMS, MOST_MESSAGES_A_SECOND = 200, 10
 
 
 @dataclass(slots=True)
@@ -34,12 +36,13 @@ class Socket:
     """One connection: its streams, its user if it is a user stream, and its frames to be sent."""
 
     socket: web.WebSocketResponse
-    streams: frozenset[str]
+    streams: set[str]
     wrapped: bool
     user: str | None
     key: str | None
     transport: asyncio.BaseTransport | None
     held: str | None = None
+    opened: float = field(default_factory=time.monotonic)
     frames: asyncio.Queue[str] = field(default_factory=lambda: asyncio.Queue(BACKLOG))
 
     def cut(self) -> None:
@@ -49,10 +52,15 @@ class Socket:
 
 
 class Hub:
-    """All open sockets and listen keys."""
+    """All open sockets and listen keys.
 
-    def __init__(self, faults: Faults, listen_key_seconds: float) -> None:
+    Args:
+        is_stream: whether there is a market stream of that name.
+    """
+
+    def __init__(self, faults: Faults, listen_key_seconds: float, is_stream: Callable[[str], bool]) -> None:
         self._faults = faults
+        self._is_stream = is_stream
         self._key_ms = int(listen_key_seconds * 1000)
         self._sockets: set[Socket] = set()
         self._keys: dict[str, ListenKey] = {}
@@ -107,17 +115,17 @@ class Hub:
             if socket.user == user:
                 self._send(socket, socket.key or "", event)
 
-    def market_event(self, marks: list[dict[str, Any]]) -> None:
-        """Send the marks to whoever listens to all of them or to one."""
+    @property
+    def listened(self) -> set[str]:
+        """The market streams that somebody listens to."""
+        return set().union(*(socket.streams for socket in self._sockets))
+
+    def market_events(self, pushed: Mapping[str, list[Any]]) -> None:
+        """Send each stream's payloads to whoever listens to it."""
         for socket in self._sockets:
             for stream in socket.streams:
-                if stream in MARKET_STREAMS:
-                    self._send(socket, stream, marks)
-                elif "@markPrice" in stream:
-                    symbol = stream.split("@", 1)[0].upper()
-                    for mark in marks:
-                        if mark["s"] == symbol:
-                            self._send(socket, stream, mark)
+                for payload in pushed.get(stream, ()):
+                    self._send(socket, stream, payload)
 
     def _send(self, socket: Socket, stream: str, payload: Any) -> None:
         if self._faults.strikes("ws-silent") or self._faults.strikes("ws-loss"):
@@ -155,13 +163,11 @@ class Hub:
         """One connection, until either side ends it."""
         response = web.WebSocketResponse(heartbeat=PING_SECONDS, max_msg_size=1 << 16)
         await response.prepare(request)
-        socket = Socket(response, frozenset(streams), wrapped, user, key, request.transport)
+        socket = Socket(response, set(streams), wrapped, user, key, request.transport)
         self._sockets.add(socket)
         writer = asyncio.create_task(_write(socket))
         try:
-            async for message in response:
-                if message.type in (WSMsgType.ERROR, WSMsgType.CLOSE):
-                    break
+            await self._listen(response, socket)
         finally:
             self._sockets.discard(socket)
             writer.cancel()
@@ -169,10 +175,53 @@ class Hub:
                 await writer
         return response
 
+    async def _listen(self, response: web.WebSocketResponse, socket: Socket) -> None:
+        """Take what the client says until it goes; one that says too much is cut off."""
+        second, said = 0, 0
+        async for message in response:
+            if message.type in (WSMsgType.ERROR, WSMsgType.CLOSE):
+                return
+            now = int(time.monotonic())
+            second, said = now, (said + 1 if now == second else 1)
+            if said > MOST_MESSAGES_A_SECOND:
+                await response.close(code=WSCloseCode.POLICY_VIOLATION)
+                return
+            if message.type is WSMsgType.TEXT:
+                self._queue(socket, json.dumps(self._asked(socket, message.data)))
+
+    def _asked(self, socket: Socket, text: str) -> dict[str, Any]:
+        """The answer to SUBSCRIBE, UNSUBSCRIBE or LIST_SUBSCRIPTIONS."""
+        try:
+            asked = json.loads(text)
+        except ValueError:
+            return {"error": {"code": 3, "msg": "Invalid JSON: expected value at line 1 column 1"}}
+        if not isinstance(asked, dict):
+            return {"error": {"code": 2, "msg": "Invalid request: request must be a JSON object"}}
+        method, names = asked.get("method"), asked.get("params", [])
+        number = asked.get("id")
+        if method == "LIST_SUBSCRIPTIONS":
+            return {"result": sorted(socket.streams), "id": number}
+        if method not in ("SUBSCRIBE", "UNSUBSCRIBE") or not isinstance(names, list):
+            return {"error": {"code": 2, "msg": f"Invalid request: unknown variant {method}"}, "id": number}
+        wrong = [n for n in names if not isinstance(n, str) or not self._is_stream(n)]
+        if wrong:
+            return {"error": {"code": 2, "msg": f"Invalid request: no such stream {wrong[0]}"}, "id": number}
+        if method == "UNSUBSCRIBE":
+            socket.streams.difference_update(names)
+        elif len(socket.streams | set(names)) > MOST_STREAMS:
+            return {"error": {"code": 2, "msg": f"Invalid request: more than {MOST_STREAMS}"}, "id": number}
+        else:
+            socket.streams.update(names)
+        return {"result": None, "id": number}
+
     async def drop_all(self) -> None:
         """Cut every connection without a farewell."""
         for socket in [*self._sockets]:
             socket.cut()
+
+    async def end_old(self, life_s: float) -> None:
+        """Close the connections that have lived as long as the venue lets them."""
+        await self._close([s for s in self._sockets if time.monotonic() - s.opened > life_s])
 
     async def close(self) -> None:
         """Close every connection as a server that goes away does."""

@@ -23,13 +23,14 @@ def commission(notional: Decimal, *, maker: bool) -> Decimal:
 @dataclass(slots=True)
 class Position:
     """A position: ``amount`` is signed (negative is short), ``cost`` has its sign, ``realized`` adds up
-    all profit ever realized here, before fees. USDT."""
+    all profit ever realized here, before fees; ``isolated`` is the margin of an isolated position. USDT."""
 
     symbol: str
     side: str = "BOTH"
     amount: Decimal = ZERO
     cost: Decimal = ZERO
     realized: Decimal = ZERO
+    isolated: Decimal = ZERO
     updated_ms: int = 0
 
     @property
@@ -71,7 +72,11 @@ class Position:
 
 @dataclass(slots=True)
 class Account:
-    """One user's wallet (USDT), positions by (symbol, position side) and leverage by symbol."""
+    """One user's wallet (USDT), positions by (symbol, position side) and leverage by symbol.
+
+    ``isolated`` names the symbols whose margin is their own; ``trading`` is what its signers may do: all,
+    reduce (-4087), none (-4088) or unknown ("No agent found").
+    """
 
     user: str
     address: str
@@ -80,6 +85,10 @@ class Account:
     default_leverage: int = 20
     positions: dict[tuple[str, str], Position] = field(default_factory=dict)
     leverages: dict[str, int] = field(default_factory=dict)
+    isolated: set[str] = field(default_factory=set)
+    hedge: bool = False
+    trading: str = "all"
+    warned: bool = False
     updated_ms: int = 0
 
     def position(self, symbol: str, side: str = "BOTH") -> Position:
@@ -90,6 +99,16 @@ class Account:
             found = self.positions[key] = Position(symbol, side)
         return found
 
+    @property
+    def held(self) -> list[Position]:
+        """The positions that are not flat."""
+        return [p for p in self.positions.values() if p.amount]
+
+    @property
+    def cross_wallet(self) -> Decimal:
+        """The wallet without what isolated positions keep for themselves."""
+        return self.wallet - sum((p.isolated for p in self.held), ZERO)
+
     def leverage(self, symbol: str) -> int:
         """The leverage set for ``symbol``."""
         return self.leverages.get(symbol, self.default_leverage)
@@ -98,17 +117,22 @@ class Account:
         self, symbol: str, side: str, quantity: Decimal, price: Decimal, *, maker: bool
     ) -> tuple[Decimal, Decimal]:
         """Books a fill (``quantity`` signed) and answers (realized profit, fee)."""
-        realized = self.position(symbol, side).apply(quantity, price)
+        position = self.position(symbol, side)
+        before = position.amount
+        realized = position.apply(quantity, price)
+        if symbol in self.isolated:
+            self._isolate(position, before, price)
         fee = commission(abs(quantity) * price, maker=maker)
         self.wallet += realized - fee
         return realized, fee
 
-
-def initial_margin(position_value: Decimal, buying: Decimal, selling: Decimal, leverage: int) -> Decimal:
-    """The margin one symbol binds: the larger exposure if all buys, or all sells, were filled.
-
-    ``position_value`` is signed (amount × mark); ``buying`` and ``selling`` are the values of the open
-    orders that may increase it.
-    """
-    exposure = max(abs(position_value), abs(position_value + buying), abs(position_value - selling))
-    return exposure / leverage
+    def _isolate(self, position: Position, before: Decimal, price: Decimal) -> None:
+        """Move margin into or out of an isolated position as it grows, shrinks or turns."""
+        after = position.amount
+        if before * after <= 0:
+            before, position.isolated = ZERO, ZERO
+        if abs(after) >= abs(before):
+            added = (abs(after) - abs(before)) * price / self.leverage(position.symbol)
+            position.isolated += added.quantize(CENT8, ROUND_HALF_UP)
+        else:
+            position.isolated = (position.isolated * after / before).quantize(CENT8, ROUND_HALF_EVEN)

@@ -2,14 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
-ORDER_TYPES = ("LIMIT", "MARKET", "STOP_MARKET", "TAKE_PROFIT_MARKET")
-TIMES_IN_FORCE = ("GTC", "IOC", "FOK", "GTX")
+ORDER_TYPES = (
+    *("LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET"),
+    "TRAILING_STOP_MARKET",
+)
+TIMES_IN_FORCE = ("GTC", "IOC", "FOK", "GTX", "HIDDEN")
+#: Position value (USDT) up to which a leverage is allowed, and the maintenance margin of that step.
+_STEPS = """
+50000       125  0.004
+250000      100  0.005
+1000000     75   0.0065
+5000000     50   0.01
+20000000    20   0.025
+50000000    10   0.05
+100000000   5    0.1
+200000000   4    0.125
+300000000   3    0.15
+500000000   2    0.25
+1000000000  1    0.5
+"""
 ONBOARDED_MS = 1_598_252_400_000
 DELIVERY_MS = 4_133_404_800_000
+
+
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    """One step of a symbol's leverage: up to ``cap`` USDT of position value at most ``leverage``.
+
+    The maintenance margin of a value in it is value × ``ratio`` − ``deduction``, so that it grows without a
+    jump from step to step.
+    """
+
+    number: int
+    floor: Decimal
+    cap: Decimal
+    leverage: int
+    ratio: Decimal
+    deduction: Decimal
+
+
+@cache
+def brackets(max_leverage: int) -> tuple[Bracket, ...]:
+    """The steps of a symbol that allows at most ``max_leverage``, smallest values first."""
+    found: list[Bracket] = []
+    floor = deduction = ratio_before = Decimal(0)
+    for line in _STEPS.split("\n")[1:-1]:
+        cap, leverage, ratio = (Decimal(word) for word in line.split())
+        if leverage <= max_leverage:
+            deduction += floor * (ratio - ratio_before) if found else Decimal(0)
+            found.append(Bracket(len(found) + 1, floor, cap, int(leverage), ratio, deduction))
+            floor, ratio_before = cap, ratio
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +79,6 @@ class Listing:
     max_price: Decimal
     percent_up: Decimal = Decimal("1.1500")
     percent_down: Decimal = Decimal("0.8500")
-    maint_ratio: Decimal = Decimal("0.005")
     max_orders: int = 200
     max_algo_orders: int = 100
 
@@ -55,9 +103,19 @@ class Listing:
         return self.tick_places + 1
 
     @property
-    def max_notional(self) -> Decimal:
-        """The largest position value at the present leverage, USDT (flat here)."""
-        return Decimal(50_000_000)
+    def brackets(self) -> tuple[Bracket, ...]:
+        """Leverage by position value."""
+        return brackets(self.max_leverage)
+
+    def max_notional(self, leverage: int) -> Decimal:
+        """The largest position value at a leverage, USDT."""
+        return max((b.cap for b in self.brackets if b.leverage >= leverage), default=Decimal(0))
+
+    def maintenance(self, value: Decimal) -> Decimal:
+        """The margin a position of this value must keep, USDT."""
+        value = abs(value)
+        step = next((b for b in self.brackets if value <= b.cap), self.brackets[-1])
+        return value * step.ratio - step.deduction
 
 
 def places(step: Decimal) -> int:
@@ -108,8 +166,8 @@ def _row(line: str) -> Listing:
 LISTINGS: dict[str, Listing] = {row.symbol: row for row in map(_row, _ROWS.split("\n")[1:-1])}
 
 
-def exchange_info(now_ms: int) -> dict[str, Any]:
-    """The ``GET /fapi/v3/exchangeInfo`` payload."""
+def exchange_info(now_ms: int, statuses: Mapping[str, str]) -> dict[str, Any]:
+    """The ``GET /fapi/v3/exchangeInfo`` payload; ``statuses`` names the symbols that do not trade."""
     return {
         "exchangeFilters": [],
         "rateLimits": [
@@ -118,19 +176,19 @@ def exchange_info(now_ms: int) -> dict[str, Any]:
         ],
         "serverTime": now_ms,
         "assets": [{"asset": "USDT", "marginAvailable": True, "autoAssetExchange": 0}],
-        "symbols": [_symbol_info(listing) for listing in LISTINGS.values()],
+        "symbols": [_symbol_info(row, statuses.get(row.symbol, "TRADING")) for row in LISTINGS.values()],
         "timezone": "UTC",
     }
 
 
-def _symbol_info(listing: Listing) -> dict[str, Any]:
+def _symbol_info(listing: Listing, status: str) -> dict[str, Any]:
     return {
         "symbol": listing.symbol,
         "pair": listing.symbol,
         "contractType": "PERPETUAL",
         "deliveryDate": DELIVERY_MS,
         "onboardDate": ONBOARDED_MS,
-        "status": "TRADING",
+        "status": status,
         "maintMarginPercent": "2.5000",
         "requiredMarginPercent": "5.0000",
         "baseAsset": listing.base,

@@ -15,7 +15,7 @@ from aster_tui.practice.orders import listing_of, whole
 
 Params = dict[str, str]
 DEPTHS = (5, 10, 20, 50, 100, 500, 1000)
-FUNDING_RATE = "0.00010000"
+FUNDINGS_TOLD = 3
 
 
 class MarketApi:
@@ -52,7 +52,9 @@ class MarketApi:
         now = self._exchange.now()
 
         def row(listing: Listing) -> Any:
-            return payloads.premium_index(listing.symbol, self._exchange.market.quote(listing.symbol), now)
+            quote = self._exchange.market.quote(listing.symbol)
+            rate = self._exchange.risk.rate(listing.symbol, now)
+            return payloads.premium_index(listing.symbol, quote, now, rate)
 
         return self._of_symbols(row)(params)
 
@@ -155,8 +157,14 @@ class MarketApi:
 
     def _funding(self, params: Params) -> Any:
         symbols = [listing_of(params).symbol] if "symbol" in params else list(LISTINGS)
-        last = payloads.next_funding(self._exchange.now()) - payloads.FUNDING_INTERVAL_MS
-        return [{"symbol": s, "fundingRate": FUNDING_RATE, "fundingTime": last} for s in symbols]
+        exchange, interval = self._exchange, payloads.FUNDING_INTERVAL_MS
+        last = payloads.next_funding(exchange.now()) - interval
+        times = [last - back * interval for back in reversed(range(FUNDINGS_TOLD))]
+        return [
+            {"symbol": s, "fundingRate": payloads.eight(exchange.risk.rate(s, at)), "fundingTime": at}
+            for s in symbols
+            for at in times
+        ]
 
 
 def _kline(c: Candle, minutes: int) -> list[Any]:

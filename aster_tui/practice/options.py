@@ -14,8 +14,8 @@ class PracticeOptions:
     ``balance`` is the USDT every account starts with, ``positions`` how many positions each account
     has open at start (each in another symbol), ``volatility`` multiplies every move of the market (0
     holds prices still), ``depth`` is the USDT resting on the best level of each book. ``faults`` maps
-    names of :data:`aster_tui.practice.faults.FAULTS` to values. ``enforce_limits`` makes the rate
-    limits refuse (HTTP 429) instead of only counting.
+    names of :data:`aster_tui.practice.faults.FAULTS` to values. ``listen_key_seconds`` and
+    ``stream_life_seconds`` are how long keys and connections live.
     """
 
     host: str = "127.0.0.1"
@@ -32,4 +32,4 @@ class PracticeOptions:
     depth: Decimal = Decimal(50_000)
     default_leverage: int = 20
     listen_key_seconds: float = 3600
-    enforce_limits: bool = False
+    stream_life_seconds: float = 24 * 3600

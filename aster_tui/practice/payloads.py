@@ -8,7 +8,7 @@ from typing import Any
 from aster_tui.practice.ledger import CENT8, ZERO, Account, Position
 from aster_tui.practice.listings import LISTINGS
 from aster_tui.practice.market import Quote
-from aster_tui.practice.orders import Order
+from aster_tui.practice.orders import TRAILING, Order
 
 FUNDING_INTERVAL_MS = 8 * 3600 * 1000
 
@@ -26,7 +26,7 @@ def eight(value: Decimal) -> str:
 def order(row: Order, *, acknowledged_only: bool = False) -> dict[str, Any]:
     """An order of POST, GET, DELETE order and openOrders. An ACK says nothing of what was executed."""
     executed = ZERO if acknowledged_only else row.executed
-    return {
+    answer = {
         "orderId": row.order_id,
         "symbol": row.symbol,
         "status": "NEW" if acknowledged_only else row.status,
@@ -42,7 +42,7 @@ def order(row: Order, *, acknowledged_only: bool = False) -> dict[str, Any]:
         "reduceOnly": row.reduce_only,
         "closePosition": row.close_position,
         "side": row.side,
-        "positionSide": "BOTH",
+        "positionSide": row.position_side,
         "stopPrice": text(row.stop),
         "workingType": row.working,
         "priceProtect": row.protect,
@@ -50,6 +50,9 @@ def order(row: Order, *, acknowledged_only: bool = False) -> dict[str, Any]:
         "time": row.created_ms,
         "updateTime": row.updated_ms,
     }
+    if row.original == TRAILING:
+        answer |= {"activatePrice": text(row.activation or row.extreme), "priceRate": text(row.callback)}
+    return answer
 
 
 def average(row: Order) -> str:
@@ -95,12 +98,14 @@ def order_event(
         "R": row.reduce_only,
         "wt": row.working,
         "ot": row.original,
-        "ps": "BOTH",
+        "ps": row.position_side,
         "cp": row.close_position,
         "rp": text(realized),
     }
     if fee is not None:
         o |= {"N": "USDT", "n": eight(fee)}
+    if row.original == TRAILING:
+        o |= {"AP": text(row.activation or row.extreme), "cr": text(row.callback)}
     return {"e": "ORDER_TRADE_UPDATE", "E": at, "T": at, "o": o}
 
 
@@ -115,7 +120,12 @@ def account_event(
         "a": {
             "m": reason,
             "B": [
-                {"a": "USDT", "wb": eight(account.wallet), "cw": eight(account.wallet), "bc": eight(changed)}
+                {
+                    "a": "USDT",
+                    "wb": eight(account.wallet),
+                    "cw": eight(account.cross_wallet),
+                    "bc": eight(changed),
+                }
             ],
             "P": [
                 {
@@ -124,8 +134,8 @@ def account_event(
                     "ep": eight(p.entry),
                     "cr": eight(p.realized),
                     "up": "0",
-                    "mt": "cross",
-                    "iw": "0.00000000",
+                    "mt": "isolated" if p.symbol in account.isolated else "cross",
+                    "iw": eight(p.isolated),
                     "ps": p.side,
                     "ma": "USDT",
                 }
@@ -140,7 +150,7 @@ def leverage_event(symbol: str, leverage: int, at: int) -> dict[str, Any]:
     return {"e": "ACCOUNT_CONFIG_UPDATE", "E": at, "T": at, "ac": {"s": symbol, "l": leverage}}
 
 
-def mark_event(symbol: str, quote: Quote, at: int) -> dict[str, Any]:
+def mark_event(symbol: str, quote: Quote, at: int, rate: Decimal) -> dict[str, Any]:
     """One element of ``!markPrice@arr``."""
     return {
         "e": "markPriceUpdate",
@@ -149,19 +159,19 @@ def mark_event(symbol: str, quote: Quote, at: int) -> dict[str, Any]:
         "p": eight(quote.mark),
         "i": eight(quote.index),
         "P": eight(quote.mark),
-        "r": "0.00010000",
+        "r": eight(rate),
         "T": next_funding(at),
     }
 
 
-def premium_index(symbol: str, quote: Quote, at: int) -> dict[str, Any]:
+def premium_index(symbol: str, quote: Quote, at: int, rate: Decimal) -> dict[str, Any]:
     """GET premiumIndex, one symbol."""
     return {
         "symbol": symbol,
         "markPrice": eight(quote.mark),
         "indexPrice": eight(quote.index),
         "estimatedSettlePrice": eight(quote.index),
-        "lastFundingRate": "0.00010000",
+        "lastFundingRate": eight(rate),
         "nextFundingTime": next_funding(at),
         "interestRate": "0.00010000",
         "time": at,
@@ -173,38 +183,94 @@ def next_funding(at: int) -> int:
     return (at // FUNDING_INTERVAL_MS + 1) * FUNDING_INTERVAL_MS
 
 
-def position_risk(account: Account, symbol: str, quote: Quote, liquidation: Decimal) -> dict[str, Any]:
+def position_risk(account: Account, position: Position, quote: Quote, liquidation: Decimal) -> dict[str, Any]:
     """A row of positionRisk; also for a symbol without a position."""
-    position = account.positions.get((symbol, "BOTH")) or Position(symbol)
+    symbol, isolated = position.symbol, position.symbol in account.isolated
+    unrealized = position.unrealized(quote.mark)
+    leverage = account.leverage(symbol)
     return {
         "symbol": symbol,
         "positionAmt": text(position.amount),
         "entryPrice": eight(position.entry),
         "markPrice": eight(quote.mark),
-        "unRealizedProfit": eight(position.unrealized(quote.mark)),
+        "unRealizedProfit": eight(unrealized),
         "liquidationPrice": text(liquidation),
-        "leverage": str(account.leverage(symbol)),
-        "maxNotionalValue": text(LISTINGS[symbol].max_notional),
-        "marginType": "cross",
-        "isolatedMargin": "0.00000000",
+        "leverage": str(leverage),
+        "maxNotionalValue": text(LISTINGS[symbol].max_notional(leverage)),
+        "marginType": "isolated" if isolated else "cross",
+        "isolatedMargin": eight(position.isolated + unrealized if position.isolated else ZERO),
         "isAutoAddMargin": "false",
-        "positionSide": "BOTH",
+        "positionSide": position.side,
         "notional": eight(position.amount * quote.mark),
-        "isolatedWallet": "0",
+        "isolatedWallet": eight(position.isolated),
         "updateTime": position.updated_ms,
     }
 
 
-def balance(account: Account, unrealized: Decimal, available: Decimal) -> dict[str, Any]:
+def balance(account: Account, cross_unrealized: Decimal, available: Decimal) -> dict[str, Any]:
     """A row of GET balance."""
     return {
         "accountAlias": account.name,
         "asset": "USDT",
         "balance": eight(account.wallet),
-        "crossWalletBalance": eight(account.wallet),
-        "crossUnPnl": eight(unrealized),
+        "crossWalletBalance": eight(account.cross_wallet),
+        "crossUnPnl": eight(cross_unrealized),
         "availableBalance": eight(available),
         "maxWithdrawAmount": eight(available),
         "marginAvailable": True,
         "updateTime": account.updated_ms,
+    }
+
+
+def account(
+    of: Account,
+    unrealized: Decimal,
+    cross_unrealized: Decimal,
+    available: Decimal,
+    rows: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """GET accountWithJoinMargin; ``rows`` are the positionRisk rows of open positions."""
+    wallet, cross = eight(of.wallet), eight(of.cross_wallet)
+    equity, free = eight(of.wallet + unrealized), eight(max(available, ZERO))
+    bound = eight(of.wallet + unrealized - available)
+    return {
+        "feeTier": 0,
+        "canTrade": of.trading == "all",
+        "canDeposit": True,
+        "canWithdraw": True,
+        "updateTime": of.updated_ms,
+        "totalInitialMargin": bound,
+        "totalWalletBalance": wallet,
+        "totalUnrealizedProfit": eight(unrealized),
+        "totalMarginBalance": equity,
+        "totalCrossWalletBalance": cross,
+        "totalCrossUnPnl": eight(cross_unrealized),
+        "availableBalance": free,
+        "maxWithdrawAmount": free,
+        "assets": [
+            {
+                "asset": "USDT",
+                "walletBalance": wallet,
+                "unrealizedProfit": eight(unrealized),
+                "marginBalance": equity,
+                "initialMargin": bound,
+                "crossWalletBalance": cross,
+                "availableBalance": free,
+                "marginAvailable": True,
+                "updateTime": of.updated_ms,
+            }
+        ],
+        "positions": [
+            {
+                "symbol": row["symbol"],
+                "positionAmt": row["positionAmt"],
+                "entryPrice": row["entryPrice"],
+                "unrealizedProfit": row["unRealizedProfit"],
+                "leverage": row["leverage"],
+                "isolated": row["marginType"] == "isolated",
+                "positionSide": row["positionSide"],
+                "updateTime": row["updateTime"],
+            }
+            for row in rows
+        ],
     }

@@ -10,15 +10,15 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from aster_tui.practice import payloads
 from aster_tui.practice.auth import Authenticator
 from aster_tui.practice.exchange import Exchange
 from aster_tui.practice.faults import Faults
 from aster_tui.practice.http import Api
 from aster_tui.practice.hub import Hub
 from aster_tui.practice.limits import Limits
-from aster_tui.practice.listings import LISTINGS
 from aster_tui.practice.market import STEP_MS
+from aster_tui.practice.market_streams import MarketStreams, is_market_stream
+from aster_tui.practice.operator_api import OperatorApi
 from aster_tui.practice.options import PracticeOptions
 
 PUSH_SECONDS = 1.0
@@ -33,12 +33,21 @@ class PracticeExchange:
         if self.options.latency_ms:
             faults["latency-ms"] = self.options.latency_ms
         self._faults = Faults(self.options.seed, faults)
-        self._hub = Hub(self._faults, self.options.listen_key_seconds)
+        self._hub = Hub(self._faults, self.options.listen_key_seconds, is_market_stream)
         self.exchange = Exchange(self.options, self._clock_ms, self._hub.user_event)
         authenticator = Authenticator(self.options.chain_id, int(self.options.nonce_window_s * 1_000_000))
         for keys in self.exchange.keys:
             authenticator.register(keys)
-        self._api = Api(self.exchange, authenticator, self._hub, self._faults, Limits())
+        self._streams = MarketStreams(self.exchange)
+        self._api = Api(self.exchange, authenticator, self._hub, self._faults, Limits(self._faults))
+        self._operator = OperatorApi(
+            self.exchange,
+            authenticator,
+            self._hub,
+            self._faults,
+            requests=self._api.requests,
+            rejected=self._api.rejected,
+        )
         self._runner: web.AppRunner | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._port = 0
@@ -51,6 +60,7 @@ class PracticeExchange:
         """
         app = web.Application(middlewares=[self._api.middleware])
         self._api.routes(app)
+        self._operator.routes(app)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5, handle_signals=False)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self.options.host, self.options.port)
@@ -107,10 +117,9 @@ class PracticeExchange:
         while True:
             await asyncio.sleep(PUSH_SECONDS)
             now = self.exchange.now()
-            self._hub.market_event(
-                [payloads.mark_event(s, self.exchange.market.quote(s), now) for s in LISTINGS]
-            )
+            self._hub.market_events(self._streams.push(self._hub.listened))
             await self._hub.expire_keys(now)
+            await self._hub.end_old(self.options.stream_life_seconds)
 
     async def _drop(self) -> None:
         since = time.monotonic()

@@ -133,13 +133,17 @@ async def test_a_batch_whose_answer_makes_no_sense_is_of_unknown_outcome(client:
 
 async def test_modes_already_so_are_success_and_others_are_said(client: Trader) -> None:
     assert not await client.hedge_mode()
-    await client.set_hedge_mode(False)
-    await client.set_margin_type("BTCUSDT", isolated=False)
-    for ask in (client.set_hedge_mode(True), client.set_margin_type("BTCUSDT", isolated=True)):
-        with pytest.raises(AnswerError):
+    for _ in range(2):  # the second time it is so already
+        await client.set_hedge_mode(True)
+        await client.set_margin_type("BTCUSDT", isolated=True)
+    assert await client.hedge_mode()
+    await client.place_order(replace(LIMIT, position_side="LONG"))
+    for ask in (client.set_hedge_mode(False), client.set_margin_type("BTCUSDT", isolated=False)):
+        with pytest.raises(AnswerError) as raised:
             await ask
-    (bracket,) = await client.leverage_brackets("BTCUSDT")
-    assert bracket.leverage == 125
+        assert "open orders keep" in str(raised.value)
+    brackets = await client.leverage_brackets("BTCUSDT")
+    assert [b.leverage for b in brackets][:2] == [125, 100]
 
 
 async def test_the_dead_man_timer(client: Trader) -> None:

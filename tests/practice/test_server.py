@@ -1,4 +1,4 @@
-"""The practice exchange as a server, spoken to by a client that shares none of this project's code."""
+"""The practice exchange as a server: orders, signatures, nonces, streams, faults, the command."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
@@ -18,79 +16,10 @@ from urllib.parse import urlencode
 import aiohttp
 import pytest
 from eth_account import Account
-from eth_account.messages import encode_typed_data
 
-from aster_tui.practice.options import PracticeOptions
-from aster_tui.practice.server import PracticeExchange
+from tests.practice.client import ORDER, practice, sign
 
 D = Decimal
-
-
-def sign(message: str, key: str, chain_id: int = 1666) -> str:
-    domain = {
-        "name": "AsterSignTransaction",
-        "version": "1",
-        "chainId": chain_id,
-        "verifyingContract": "0x" + "0" * 40,
-    }
-    encoded = encode_typed_data(domain, {"Message": [{"name": "msg", "type": "string"}]}, {"msg": message})
-    return bytes(Account.sign_message(encoded, key).signature).hex()
-
-
-class Client:
-    """A client of its own: aiohttp, and eth-account's signatures."""
-
-    def __init__(self, exchange: PracticeExchange, session: aiohttp.ClientSession) -> None:
-        self.exchange, self.session = exchange, session
-        self.account = exchange.ready_document()["accounts"][0]
-        self.nonce = time.time_ns() // 1000
-
-    def string(self, **params: str) -> str:
-        self.nonce += 1
-        identity = {"nonce": str(self.nonce), "user": self.account["user"], "signer": self.account["signer"]}
-        return urlencode({**params, **identity})
-
-    def signed(self, **params: str) -> str:
-        string = self.string(**params)
-        return f"{string}&signature=0x{sign(string, self.account['signer_private_key'])}"
-
-    async def raw(self, method: str, path: str, string: str, *, query: bool = False) -> tuple[int, Any]:
-        url = f"{self.exchange.rest_url}{path}"
-        if method == "GET" or query:
-            from yarl import URL
-
-            request = self.session.request(method, URL(f"{url}?{string}", encoded=True))
-        else:
-            request = self.session.request(
-                method, url, data=string, headers={"Content-Type": "application/x-www-form-urlencoded"}
-            )
-        async with request as answer:
-            return answer.status, await answer.json()
-
-    async def ask(self, method: str, path: str, **params: str) -> Any:
-        status, body = await self.raw(method, path, self.signed(**params))
-        assert status == 200, body
-        return body
-
-    async def state(self) -> Any:
-        async with self.session.get(f"{self.exchange.rest_url}/practice/state") as answer:
-            return await answer.json()
-
-
-@asynccontextmanager
-async def practice(**options: Any) -> AsyncIterator[Client]:
-    chosen = PracticeOptions(**{"accounts": 2, "volatility": D(0), **options})
-    async with PracticeExchange(chosen) as exchange, aiohttp.ClientSession() as session:
-        yield Client(exchange, session)
-
-
-ORDER = {
-    "symbol": "BTCUSDT",
-    "side": "BUY",
-    "type": "MARKET",
-    "quantity": "0.010",
-    "newOrderRespType": "RESULT",
-}
 
 
 async def test_an_order_end_to_end() -> None:
@@ -418,105 +347,6 @@ async def test_dropped_sockets() -> None:
         async with asyncio.timeout(5):
             while (await socket.receive()).type not in gone:
                 pass
-
-
-LIMIT = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.001"}
-
-
-async def test_batches_answer_each_order_in_its_place() -> None:
-    async with practice() as client:
-        rows = [
-            {**LIMIT, "price": "90000", "newClientOrderId": "one"},
-            {**LIMIT, "price": "90000.05"},
-            {**ORDER, "quantity": 0.010},
-        ]
-        first, second, third = await client.ask("POST", "/fapi/v3/batchOrders", batchOrders=json.dumps(rows))
-        assert (first["status"], second["code"], third["status"]) == ("NEW", -4014, "FILLED")
-        ids = json.dumps([first["orderId"], 1])
-        gone, unknown = await client.ask("DELETE", "/fapi/v3/batchOrders", symbol="BTCUSDT", orderIdList=ids)
-        assert (gone["status"], unknown["code"]) == ("CANCELED", -2011)
-        for wrong in ("[]", json.dumps([LIMIT] * 6), "{}", "nonsense"):
-            status, _ = await client.raw("POST", "/fapi/v3/batchOrders", client.signed(batchOrders=wrong))
-            assert status == 400
-
-
-async def test_a_resting_limit_is_changed_and_may_fill_by_it() -> None:
-    async with practice() as client:
-        order = await client.ask("POST", "/fapi/v3/order", **LIMIT, price="90000")
-        same = {"symbol": "BTCUSDT", "side": "BUY", "orderId": str(order["orderId"])}
-        changed = await client.ask("PUT", "/fapi/v3/order", **same, quantity="0.002", price="91000")
-        assert (changed["price"], changed["origQty"], changed["status"]) == ("91000", "0.002", "NEW")
-        crossed = await client.ask("PUT", "/fapi/v3/order", **same, quantity="0.002", price="98000")
-        assert crossed["status"] == "FILLED"
-        late = client.signed(**same, quantity="0.002", price="91000")
-        assert (await client.raw("PUT", "/fapi/v3/order", late))[1]["code"] == -2013
-
-
-async def test_the_dead_man_timer_cancels_unless_it_is_stopped() -> None:
-    async with practice() as client:
-        await client.ask("POST", "/fapi/v3/order", **LIMIT, price="90000")
-        path = "/fapi/v3/countdownCancelAll"
-        await client.ask("POST", path, symbol="BTCUSDT", countdownTime="300")
-        await client.ask("POST", path, symbol="BTCUSDT", countdownTime="0")
-        await asyncio.sleep(0.8)
-        assert len(await client.ask("GET", "/fapi/v3/openOrders")) == 1
-        await client.ask("POST", path, symbol="BTCUSDT", countdownTime="300")
-        async with asyncio.timeout(5):
-            while await client.ask("GET", "/fapi/v3/openOrders"):
-                await asyncio.sleep(0.05)
-
-
-async def test_what_happened_is_told_and_adds_up_to_the_wallet() -> None:
-    async with practice() as client:
-        for side in ("BUY", "SELL"):
-            await client.ask("POST", "/fapi/v3/order", **{**ORDER, "side": side})
-        fills = await client.ask("GET", "/fapi/v3/userTrades", symbol="BTCUSDT")
-        income = await client.ask("GET", "/fapi/v3/income")
-        wallet = D((await client.ask("GET", "/fapi/v3/balance"))[0]["balance"])
-        assert [f["side"] for f in fills] == ["BUY", "SELL"]
-        assert wallet == D(1000) + sum(D(f["realizedPnl"]) - D(f["commission"]) for f in fills)
-        assert wallet == D(1000) + sum(D(row["income"]) for row in income)
-        assert len(await client.ask("GET", "/fapi/v3/allOrders", symbol="BTCUSDT")) == 2
-        rate = await client.ask("GET", "/fapi/v3/commissionRate", symbol="BTCUSDT")
-        assert D(fills[0]["commission"]) == D(fills[0]["quoteQty"]) * D(rate["takerCommissionRate"])
-
-
-async def test_modes_that_are_already_so_and_those_that_are_not_there() -> None:
-    async with practice() as client:
-        assert (await client.ask("GET", "/fapi/v3/positionSide/dual")) == {"dualSidePosition": False}
-        for path, params, code in (
-            ("positionSide/dual", {"dualSidePosition": "false"}, -4059),
-            ("positionSide/dual", {"dualSidePosition": "true"}, -4084),
-            ("marginType", {"symbol": "BTCUSDT", "marginType": "CROSSED"}, -4046),
-            ("marginType", {"symbol": "BTCUSDT", "marginType": "ISOLATED"}, -4084),
-        ):
-            answer = await client.raw("POST", f"/fapi/v3/{path}", client.signed(**params))
-            assert answer[1]["code"] == code
-
-
-async def test_market_data_agrees_with_itself() -> None:
-    async with practice(volatility=D(1)) as client:
-        await client.ask("POST", "/fapi/v3/order", **ORDER)
-        await asyncio.sleep(0.6)
-
-        async def public(path: str) -> Any:
-            name, _, query = path.partition("?")
-            return (await client.raw("GET", f"/fapi/v3/{name}", query))[1]
-
-        depth = await public("depth?symbol=BTCUSDT&limit=10")
-        assert D(depth["bids"][0][0]) < D(depth["asks"][0][0])
-        assert [D(p) for p, _ in depth["asks"]] == sorted(D(p) for p, _ in depth["asks"])
-        day = await public("ticker/24hr?symbol=BTCUSDT")
-        assert D(day["lowPrice"]) <= D(day["lastPrice"]) <= D(day["highPrice"])
-        assert (D(day["volume"]), day["count"]) == (D("0.010"), 1)
-        (*_, candle) = await public("klines?symbol=BTCUSDT&interval=1h")
-        assert D(candle[3]) <= D(candle[4]) <= D(candle[2])
-        (trade,) = await public("trades?symbol=BTCUSDT")
-        (joined,) = await public("aggTrades?symbol=BTCUSDT")
-        assert (trade["qty"], joined["q"], trade["isBuyerMaker"]) == ("0.010", "0.010", False)
-        assert len(await public("ticker/price")) == len(await public("ticker/bookTicker")) == 15
-        assert (await public("depth?symbol=BTCUSDT&limit=7"))["code"] == -4021
-        assert (await public("klines?symbol=BTCUSDT&interval=1y"))["code"] == -1120
 
 
 def process(*arguments: str, **options: Any) -> subprocess.Popen[str]:

@@ -1,0 +1,125 @@
+"""What an account may still do and when it must end: margin, brackets and liquidation prices. No I/O.
+
+Cross positions share the wallet; an isolated one has only the margin it was opened with. In hedge mode the
+long and the short of a symbol each bind their own margin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from decimal import ROUND_DOWN, Decimal
+
+from aster_tui.practice.ledger import CENT8, ZERO, Account, Position
+from aster_tui.practice.listings import LISTINGS
+from aster_tui.practice.market import Quote
+from aster_tui.practice.orders import Order
+
+Quotes = Callable[[str], Quote]
+
+
+class Margin:
+    """Looks at accounts at the prices of now.
+
+    Args:
+        quote: gives the present prices of a symbol.
+    """
+
+    def __init__(self, quote: Quotes) -> None:
+        self._quote = quote
+
+    def value(self, position: Position) -> Decimal:
+        """Signed value of a position at the mark, USDT."""
+        return position.amount * self._quote(position.symbol).mark
+
+    def unrealized(self, account: Account, *, cross_only: bool = False) -> Decimal:
+        """Profit of open positions at the marks, USDT."""
+        return sum(
+            (
+                p.unrealized(self._quote(p.symbol).mark)
+                for p in account.held
+                if not (cross_only and p.symbol in account.isolated)
+            ),
+            ZERO,
+        )
+
+    def available(self, account: Account, orders: Iterable[Order]) -> Decimal:
+        """Cross wallet + unrealized − margin of cross positions and of ``orders``, USDT; below zero is not
+        enough. Orders that only reduce, or still wait for their trigger, bind nothing."""
+        binding = [o for o in orders if not o.reduces and not o.waiting]
+        symbols = {p.symbol for p in account.held} | {o.symbol for o in binding}
+        bound = sum((self._bound(account, symbol, binding) for symbol in symbols), ZERO)
+        free = account.cross_wallet + self.unrealized(account, cross_only=True) - bound
+        return free.quantize(CENT8, ROUND_DOWN)
+
+    def _bound(self, account: Account, symbol: str, orders: list[Order]) -> Decimal:
+        isolated = symbol in account.isolated
+        total = ZERO
+        for side in ("LONG", "SHORT") if account.hedge else ("BOTH",):
+            value = self.value(account.position(symbol, side))
+            buying, selling = self._ordered(symbol, side, orders)
+            exposure = max(abs(value), abs(value + buying), abs(value - selling))
+            # An isolated position's own margin left the cross wallet when it was opened.
+            total += exposure - abs(value) if isolated else exposure
+        return total / account.leverage(symbol)
+
+    def _ordered(self, symbol: str, side: str, orders: list[Order]) -> tuple[Decimal, Decimal]:
+        """Values of the orders that may increase a position: (buys, sells)."""
+        quote = self._quote(symbol)
+        buying = selling = ZERO
+        for order in orders:
+            if order.symbol != symbol or order.position_side != side:
+                continue
+            if order.side == "BUY":
+                buying += order.remaining * (order.price or quote.ask)
+            else:
+                selling += order.remaining * (order.price or quote.bid)
+        return buying, selling
+
+    def exposure(self, account: Account, symbol: str, orders: Iterable[Order]) -> Decimal:
+        """The largest value a symbol's positions can come to if all orders on one side fill, USDT."""
+        binding = [o for o in orders if not o.reduces]
+        total = ZERO
+        for side in ("LONG", "SHORT") if account.hedge else ("BOTH",):
+            value = self.value(account.position(symbol, side))
+            buying, selling = self._ordered(symbol, side, binding)
+            total += max(abs(value), abs(value + buying), abs(value - selling))
+        return total
+
+    def maintenance(self, account: Account) -> Decimal:
+        """What the cross positions must keep, USDT."""
+        cross = (p for p in account.held if p.symbol not in account.isolated)
+        return sum((LISTINGS[p.symbol].maintenance(self.value(p)) for p in cross), ZERO)
+
+    def cross_balance(self, account: Account) -> Decimal:
+        """What the cross positions have, USDT."""
+        return account.cross_wallet + self.unrealized(account, cross_only=True)
+
+    def ruined(self, account: Account) -> list[Position]:
+        """The positions whose margin no longer does."""
+        found = []
+        for position in account.held:
+            if position.symbol in account.isolated:
+                equity = position.isolated + position.unrealized(self._quote(position.symbol).mark)
+                if equity < LISTINGS[position.symbol].maintenance(self.value(position)):
+                    found.append(position)
+        cross = [p for p in account.held if p.symbol not in account.isolated]
+        if cross and self.cross_balance(account) < self.maintenance(account):
+            found += cross
+        return found
+
+    def liquidation_price(self, account: Account, position: Position) -> Decimal:
+        """Where this position could no longer be held, all else staying as it is; 0 for never."""
+        if not position.amount:
+            return ZERO
+        listing = LISTINGS[position.symbol]
+        value = self.value(position)
+        step = next((b for b in listing.brackets if abs(value) <= b.cap), listing.brackets[-1])
+        if position.symbol in account.isolated:
+            cushion = position.isolated
+        else:
+            # What the others have to spare, or lack.
+            own = position.unrealized(self._quote(position.symbol).mark) - listing.maintenance(value)
+            cushion = self.cross_balance(account) - self.maintenance(account) - own
+        slope = position.amount - step.ratio * abs(position.amount)
+        price = (position.cost - cushion - step.deduction) / slope if slope else ZERO
+        return max(price, ZERO).quantize(listing.tick)
