@@ -73,6 +73,9 @@ class Settings(BaseSettings):
     nonce_window_s: int = Field(default=10, ge=1, le=600)
     """How far a nonce may be from server time, in seconds; after it an unseen order was never placed."""
 
+    signature_scheme: Literal["eip712", "legacy-abi"] = "eip712"
+    """How requests are signed: the typed message of 2026, or the scheme before it, which some still speak."""
+
     mongodb_uri: SecretStr | None = Field(default=None, validation_alias="MONGODB_URI")
     """Address of the agents' MongoDB (it holds a password, so it is shown nowhere)."""
 

@@ -8,7 +8,9 @@ from urllib.parse import urlencode
 
 import tenacity
 
+from aster_tui.aster import legacy_signing
 from aster_tui.aster.errors import AnswerError, AsterError, Unreachable
+from aster_tui.aster.gate import Priority
 from aster_tui.aster.nonces import SHARED, NonceSource
 from aster_tui.aster.transport import Transport
 from aster_tui.aster.venue import Venue, Wallet
@@ -24,6 +26,7 @@ class Connection:
 
     Args:
         on_weight: told the used request weight after each answer.
+        priority: what its reads are for; what changes something is never below the orders.
     """
 
     def __init__(
@@ -34,17 +37,25 @@ class Connection:
         nonces: NonceSource = SHARED,
         timeout_s: float = 5.0,
         on_weight: Callable[[int], None] | None = None,
+        priority: Priority = Priority.DISPLAY,
     ) -> None:
         self.venue = venue
         self.wallet = wallet
         self._nonces = nonces
         self._timeout_s = timeout_s
-        self._transport = Transport(venue.rest_url, timeout_s, on_weight)
+        self._priority = priority
+        account = wallet.user.lower() if wallet is not None else ""
+        self._transport = Transport(venue.rest_url, timeout_s, on_weight, account)
 
     @property
     def clock_offset_ms(self) -> int:
         """Server minus local time as last measured by any client that shares the nonces."""
         return self._nonces.offset_ms
+
+    @property
+    def order_limit(self) -> int:
+        """Orders a minute and account that the venue takes, as last told."""
+        return self._transport.gate.order_limit
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -68,11 +79,15 @@ class Connection:
         """The string that is signed, with its signature: built once and sent as it is."""
         wallet = self._wallet()
         identity = [("nonce", str(nonce)), ("user", wallet.user), ("signer", wallet.signer.address)]
+        if self.venue.signature_scheme == "legacy-abi":
+            asked = legacy_signing.timed(parameters, nonce)
+            signature = legacy_signing.sign(wallet.signer, wallet.user, asked, nonce)
+            return urlencode([*asked, *identity, ("signature", signature)])
         string = urlencode([*parameters, *identity])
         return f"{string}&signature={wallet.signer.sign(string)}"
 
     async def _once(self, method: str, path: str, string: str, *, changes: bool) -> Any:
-        return await self._transport.send(method, path, string, changes=changes)
+        return await self._transport.send(method, path, string, changes=changes, priority=self._priority)
 
     async def _signed(self, method: str, path: str, parameters: Parameters, *, changes: bool) -> Any:
         string = self._signed_with(parameters, self._nonce())

@@ -18,6 +18,8 @@ TYPES = frozenset(
 )
 _PRICED = frozenset({"LIMIT", "STOP", "TAKE_PROFIT"})
 _STOPPED = frozenset({"STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET"})
+#: Percent, as the venue documents them.
+_LEAST_CALLBACK, _MOST_CALLBACK = Decimal("0.1"), Decimal(5)
 #: No amount or price of a perpetual has more digits; beyond it a typing error is certain.
 _LARGEST = Decimal(10) ** 12
 
@@ -40,6 +42,12 @@ class OrderRequest:
     working_type: str | None = None
     callback_rate: Decimal | None = None
     activation_price: Decimal | None = None
+
+    @property
+    def reduces(self) -> bool:
+        """Whether it can only make a position smaller."""
+        closing = {"LONG": "SELL", "SHORT": "BUY"}.get(self.position_side)
+        return self.reduce_only or self.close_position or self.side == closing
 
     def parameters(self) -> list[tuple[str, str]]:
         """The wire's parameters, in order.
@@ -89,5 +97,9 @@ class OrderRequest:
             raise InvalidOrder("a quantity is missing")
         if (self.price is None) == (self.order_type in _PRICED):
             raise InvalidOrder(f"{self.order_type} {'needs' if self.price is None else 'takes no'} price")
+        if self.callback_rate is None and self.order_type == "TRAILING_STOP_MARKET":
+            raise InvalidOrder("a trailing stop needs a callback rate")
+        if self.callback_rate is not None and not _LEAST_CALLBACK <= self.callback_rate <= _MOST_CALLBACK:
+            raise InvalidOrder(f"a callback rate is from {_LEAST_CALLBACK} to {_MOST_CALLBACK} percent")
         if self.stop_price is None and self.order_type in _STOPPED:
             raise InvalidOrder(f"{self.order_type} needs a stop price")

@@ -60,6 +60,7 @@ class Observer(Reports):
         trip_ns = time.perf_counter_ns() - started
         middle_ms = (started_wall + trip_ns // 2) // 1_000_000
         self._nonces.offset_ms = server.server_time - middle_ms
+        self._transport.gate.offset_ms = self._nonces.offset_ms
         return Clock(self._nonces.offset_ms, round(trip_ns / 1_000_000))
 
     async def exchange_info(self) -> ExchangeInfo:
@@ -74,10 +75,9 @@ class Observer(Reports):
                 rules[symbol.symbol] = symbol.rules()
             except ValueError:
                 unreadable.append(str(row.get("symbol", "?"))[:30])
-        self._transport.gate.limit = limits.get("REQUEST_WEIGHT", 2400)
-        return ExchangeInfo(
-            rules, limits.get("REQUEST_WEIGHT", 2400), limits.get("ORDERS", 1200), tuple(unreadable)
-        )
+        weight, orders = limits.get("REQUEST_WEIGHT", 2400), limits.get("ORDERS", 1200)
+        self._transport.gate.limit, self._transport.gate.order_limit = weight, orders
+        return ExchangeInfo(rules, weight, orders, tuple(unreadable))
 
     async def mark_prices(self) -> MarkPrices:
         """The mark price of every symbol (premiumIndex, weight 1)."""

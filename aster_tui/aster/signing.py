@@ -15,6 +15,7 @@ from aster_tui.domain.keys import PrivateKey
 
 _DOMAIN_TYPE = b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 _MESSAGE_TYPE = b"Message(string msg)"
+_PERSONAL = b"\x19Ethereum Signed Message:\n32"
 DOMAIN_NAME, DOMAIN_VERSION = "AsterSignTransaction", "1"
 
 
@@ -61,7 +62,14 @@ class Signer:
     def sign(self, message: str) -> str:
         """The signature of ``message``: ``0x`` and 65 bytes in hex (r, s, v with v 27 or 28)."""
         struct = keccak(MESSAGE_TYPEHASH + keccak(message.encode()))
-        signature = self._key.sign_recoverable(keccak(self._prefix + struct), hasher=None)
+        return self._signed(keccak(self._prefix + struct))
+
+    def sign_bytes(self, digest: bytes) -> str:
+        """The EIP-191 personal signature of 32 bytes."""
+        return self._signed(keccak(_PERSONAL + digest))
+
+    def _signed(self, digest: bytes) -> str:
+        signature = self._key.sign_recoverable(digest, hasher=None)
         return f"0x{signature[:64].hex()}{signature[64] + 27:02x}"
 
     def __repr__(self) -> str:

@@ -13,9 +13,11 @@ from aster_tui.domain.events import (
     AccountUpdate,
     Event,
     LeverageChanged,
+    MarginCall,
     MarkPrices,
     OrderUpdate,
     PositionChange,
+    PressedPosition,
 )
 from aster_tui.domain.trading import Order, PositionSide, Side
 
@@ -125,6 +127,25 @@ class AccountConfigUpdate(Wire):
         return LeverageChanged(account, self.at, self.ac.symbol, self.ac.leverage)
 
 
+class _Pressed(Wire):
+    symbol: str = Field(alias="s")
+    quantity: Number = Field(alias="pa")
+    mark: Number = Field(alias="mp", default=Decimal(0))
+    maintenance: Number = Field(alias="mm", default=Decimal(0))
+
+
+class MarginCallEvent(Wire):
+    """MARGIN_CALL: the positions that are near their liquidation."""
+
+    at: int = Field(alias="E")
+    positions: list[_Pressed] = Field(alias="p", default_factory=list)
+
+    def event(self, account: str) -> MarginCall:
+        """In the domain's names."""
+        rows = (PressedPosition(p.symbol, p.quantity, p.mark, p.maintenance) for p in self.positions)
+        return MarginCall(account, self.at, tuple(rows))
+
+
 class MarkPriceEvent(Wire):
     """One element of ``!markPrice@arr@1s``."""
 
@@ -134,7 +155,7 @@ class MarkPriceEvent(Wire):
 
 
 #: Known events that change nothing this program keeps.
-IGNORED = frozenset({"MARGIN_CALL", "TRADE_LITE", "STRATEGY_UPDATE", "GRID_UPDATE"})
+IGNORED = frozenset({"TRADE_LITE", "STRATEGY_UPDATE", "GRID_UPDATE"})
 
 
 def user_event(kind: str, data: dict[str, Any], account: str) -> Event | None:
@@ -150,6 +171,8 @@ def user_event(kind: str, data: dict[str, Any], account: str) -> Event | None:
         return AccountUpdateEvent.model_validate(data).event(account)
     if kind == "ACCOUNT_CONFIG_UPDATE":
         return AccountConfigUpdate.model_validate(data).event(account)
+    if kind == "MARGIN_CALL":
+        return MarginCallEvent.model_validate(data).event(account)
     if kind in IGNORED:
         return None
     raise KeyError(kind)

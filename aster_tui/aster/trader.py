@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from aster_tui.aster import models
@@ -12,9 +13,10 @@ from aster_tui.aster.answers import answered_order, identity, model
 from aster_tui.aster.connection import NONCE_REFUSED, Parameters
 from aster_tui.aster.errors import AnswerError, InvalidOrder, OutcomeUnknown, Unreachable
 from aster_tui.aster.orders import OrderRequest
-from aster_tui.aster.rest import Observer
+from aster_tui.aster.rest import ExchangeInfo, Observer
+from aster_tui.domain.checks import check_order
 from aster_tui.domain.outcomes import FenceAnswer
-from aster_tui.domain.symbols import plain
+from aster_tui.domain.symbols import SymbolRules, plain
 from aster_tui.domain.trading import Order
 
 MOST_PLACED, MOST_CANCELLED = 5, 10
@@ -33,15 +35,57 @@ class PreparedOrder:
 
 
 class Trader(Observer):
-    """Adds what changes an account. Nothing here is ever sent twice."""
+    """Adds what changes an account. Nothing here is ever sent twice.
 
-    def prepare_order(self, request: OrderRequest) -> PreparedOrder:
+    ``rules`` are the symbols' filters, once :meth:`exchange_info` read them or somebody set them: what they
+    would reject is refused here, before anything is signed.
+    """
+
+    rules: Mapping[str, SymbolRules] | None = None
+
+    async def exchange_info(self) -> ExchangeInfo:
+        """Symbols, filters and limits (weight 1); orders are checked against the filters from now on."""
+        info = await super().exchange_info()
+        self.rules = info.rules
+        return info
+
+    def check(self, request: OrderRequest, mark: Decimal | None = None) -> list[tuple[str, str]]:
+        """The parameters of an order that nothing known here speaks against.
+
+        Raises:
+            InvalidOrder: the reason, with the nearest value that would do.
+        """
+        parameters = request.parameters()
+        if self.rules is None:
+            return parameters
+        rules = self.rules.get(request.symbol)
+        if rules is None:
+            raise InvalidOrder(
+                f"{request.symbol} is not traded here", remedy="choose a symbol of the exchange"
+            )
+        refusals = check_order(
+            rules,
+            side=request.side,
+            order_type=request.order_type,
+            quantity=request.quantity,
+            price=request.price,
+            stop_price=request.stop_price,
+            reduces=request.reduces,
+            mark=mark,
+        )
+        if refusals:
+            raise InvalidOrder("; ".join(str(r) for r in refusals), remedy="nothing was sent")
+        return parameters
+
+    def prepare_order(self, request: OrderRequest, mark: Decimal | None = None) -> PreparedOrder:
         """Sign an order without sending it, so that what will be sent can be written down first.
+
+        ``mark`` is the mark price, if it is known, for the filters that depend on it.
 
         Raises:
             InvalidOrder: refused here.
         """
-        parameters = request.parameters()
+        parameters = self.check(request, mark)
         nonce = self._nonce()
         return PreparedOrder(request, nonce, self._signed_with(parameters, nonce))
 
@@ -78,7 +122,7 @@ class Trader(Observer):
 
     async def test_order(self, request: OrderRequest) -> None:
         """Have the venue validate an order without placing it (weight 1): another path, not a flag."""
-        await self._signed("POST", "/fapi/v3/order/test", request.parameters(), changes=False)
+        await self._signed("POST", "/fapi/v3/order/test", self.check(request), changes=False)
 
     async def cancel_order(
         self, symbol: str, *, order_id: int | None = None, client_order_id: str | None = None
@@ -106,7 +150,7 @@ class Trader(Observer):
         """
         if not 1 <= len(requests) <= MOST_PLACED:
             raise InvalidOrder(f"a batch has one to {MOST_PLACED} orders, not {len(requests)}")
-        rows = [dict(request.parameters()) for request in requests]
+        rows = [dict(self.check(request)) for request in requests]
         asked = [("batchOrders", json.dumps(rows, separators=(",", ":")))]
         return self._each(await self._signed("POST", "/fapi/v3/batchOrders", asked, changes=True), len(rows))
 
@@ -127,7 +171,7 @@ class Trader(Observer):
         (weight 1); the venue wants both."""
         if request.order_type != "LIMIT" or request.quantity is None or request.price is None:
             raise InvalidOrder("only a limit order is changed, and by both its price and its quantity")
-        request.parameters()  # the same checks as for a new one
+        self.check(request)  # the same checks as for a new one
         asked = [
             ("symbol", request.symbol),
             ("side", request.side),

@@ -19,10 +19,11 @@ from aster_tui.aster.errors import (
     RateLimited,
     Unreachable,
 )
-from aster_tui.aster.gate import gate_of
+from aster_tui.aster.gate import Priority, cost_of, gate_of
 from aster_tui.domain.meanings import meaning
 
-WEIGHT_HEADER = "x-mbx-used-weight-1m"
+WEIGHT_HEADER, ORDERS_HEADER = "x-mbx-used-weight-1m", "x-mbx-order-count-1m"
+TOO_MANY_ORDERS = -1015
 #: How much of an answer is kept for a person to look at.
 _RAW_SHOWN = 300
 
@@ -40,10 +41,14 @@ class Transport:
         base: the REST address.
         timeout_s: for connecting, sending and each wait for bytes.
         on_weight: told the used request weight that an answer's header says.
+        account: whose orders these are, for the limit on orders.
     """
 
-    def __init__(self, base: str, timeout_s: float, on_weight: Callable[[int], None] | None) -> None:
+    def __init__(
+        self, base: str, timeout_s: float, on_weight: Callable[[int], None] | None, account: str = ""
+    ) -> None:
         self._base = base
+        self._account = account
         self._on_weight = on_weight
         self.gate = gate_of(base)
         self._http = httpx.AsyncClient(
@@ -58,7 +63,9 @@ class Transport:
         """Close the connections."""
         await self._http.aclose()
 
-    async def send(self, method: str, path: str, string: str, *, changes: bool) -> Any:
+    async def send(
+        self, method: str, path: str, string: str, *, changes: bool, priority: Priority = Priority.DISPLAY
+    ) -> Any:
         """Send ``string`` (the encoded, signed parameters) exactly as it is; returns the parsed JSON.
 
         GET carries it as query, without a content type; the others as form body. ``changes`` says whether
@@ -67,10 +74,13 @@ class Transport:
         Raises:
             AsterError: one of its subclasses.
         """
-        self.gate.check(path, changes=changes)
         request = self._request(method, path, string)
+        cost = cost_of(method, path, string, self._account)
+        minute = self.gate.enter(path, cost, max(priority, Priority.ORDERS) if changes else priority)
+        weight = orders = None
         try:
             answer = await self._http.send(request)
+            weight, orders = _told(answer, WEIGHT_HEADER), _told(answer, ORDERS_HEADER)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise Unreachable(
                 f"{self._host} cannot be reached: {_words(error)}",
@@ -82,7 +92,10 @@ class Transport:
             raise Unreachable("the connection was closed here; nothing was sent") from error
         except httpx.TransportError as error:
             raise self._lost(method, path, _words(error), changes) from error
-        self._told_weight(answer)
+        finally:
+            self.gate.leave(cost, minute, weight=weight, orders=orders)
+        if weight is not None and self._on_weight is not None:
+            self._on_weight(weight)
         return self._parse(answer, method, path, changes)
 
     @property
@@ -111,13 +124,6 @@ class Transport:
             )
         return Unreachable(f"{self._host} did not answer {path}: {why}", remedy="it is asked again by itself")
 
-    def _told_weight(self, answer: httpx.Response) -> None:
-        used = answer.headers.get(WEIGHT_HEADER, "")
-        if used.isdigit():
-            self.gate.told(int(used))
-            if self._on_weight is not None:
-                self._on_weight(int(used))
-
     def _parse(self, answer: httpx.Response, method: str, path: str, changes: bool) -> Any:
         raw = answer.text[:_RAW_SHOWN]
         try:
@@ -134,7 +140,10 @@ class Transport:
             raise error
         if found.kind in ("rate-limited", "banned"):
             limited = RateLimited(answer.status_code, number, text, _retry_after(answer), raw)
-            self.gate.refused(limited.retry_after_s, banned=found.kind == "banned")
+            if number == TOO_MANY_ORDERS:
+                self.gate.refused_orders(self._account, limited.retry_after_s)
+            else:
+                self.gate.refused(limited.retry_after_s, banned=found.kind == "banned")
             raise limited
         if body is None and answer.status_code != 403:
             raise MalformedAnswer(
@@ -169,6 +178,11 @@ def _code(body: Any) -> tuple[int, str]:
         return int(body.get("code", 0)), str(body.get("msg", ""))
     except (TypeError, ValueError):
         return 0, str(body.get("msg", ""))
+
+
+def _told(answer: httpx.Response, header: str) -> int | None:
+    value = answer.headers.get(header, "")
+    return int(value) if value.isascii() and value.isdigit() else None
 
 
 def _retry_after(answer: httpx.Response) -> float:

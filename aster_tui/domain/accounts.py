@@ -10,31 +10,62 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from aster_tui.domain.events import AccountSnapshot, AccountUpdate, LeverageChanged, OrderUpdate
+from aster_tui.domain.events import (
+    AccountSnapshot,
+    AccountUpdate,
+    LeverageChanged,
+    OrderUpdate,
+    StreamMissed,
+    StreamOpened,
+)
 from aster_tui.domain.symbols import QUOTE
 from aster_tui.domain.trading import ZERO, Order, Position, PositionSide
 
 PositionKey = tuple[str, PositionSide]
+#: Stands for the wallet among the things a stream should have told of.
+WALLET: PositionKey = ("", "BOTH")
 
 
 @dataclass(slots=True)
 class AccountState:
     """One account. ``wallet`` and ``available`` are USDT, None until the exchange said them.
 
-    ``snapshot_at`` is the time of the last snapshot that told the open orders.
+    ``told_at`` is the time of the last snapshot, ``snapshot_at`` of the last that told the open orders.
+    ``unannounced`` is what a snapshot knew and the stream had not told: the time of that snapshot, until the
+    stream does tell.
     """
 
     wallet: Decimal | None = None
     available: Decimal | None = None
     wallet_at: int = 0
     snapshot_at: int = 0
+    told_at: int = 0
     positions: dict[PositionKey, Position] = field(default_factory=dict)
     opened_at: dict[PositionKey, int] = field(default_factory=dict)
     orders: dict[int, Order] = field(default_factory=dict)
-    _positions_told_at: int = 0
+    unannounced: dict[PositionKey, int] = field(default_factory=dict)
+    _opened_at: int = 0
+    _has_baseline: bool = False
     _position_at: dict[PositionKey, int] = field(default_factory=dict)
     _seen: dict[int, tuple[int, Order]] = field(default_factory=dict)
     _leverage: dict[str, int] = field(default_factory=dict)
+
+    def apply_stream(self, event: StreamOpened) -> bool:
+        """The stream begins anew: the next snapshot closes the gap, and only then can it have missed
+        something."""
+        self._opened_at, self._has_baseline = event.at, False
+        self.unannounced.clear()
+        return True
+
+    def apply_missed(self, event: StreamMissed) -> bool:
+        """What the stream missed is known by now, and was said."""
+        self.unannounced = {key: since for key, since in self.unannounced.items() if since > event.at}
+        return True
+
+    def missed(self, at: int, grace_ms: int) -> list[str]:
+        """What the stream should have told by ``at``: symbols, and "the balance"."""
+        late = (key for key, since in self.unannounced.items() if at - since > grace_ms)
+        return sorted({key[0] or "the balance" for key in late})
 
     def apply_order(self, event: OrderUpdate) -> bool:
         """Take an order event unless something newer is known. Returns whether it was news."""
@@ -55,11 +86,14 @@ class AccountState:
         """Take the balances and positions of an ACCOUNT_UPDATE that are newer than what is known."""
         changed = False
         wallet = event.wallets.get(QUOTE)
+        if wallet is not None:
+            self.unannounced.pop(WALLET, None)
         if wallet is not None and event.at >= self.wallet_at:
             changed = wallet != self.wallet
             self.wallet, self.wallet_at = wallet, event.at
         for change in event.positions:
             key = (change.symbol, change.position_side)
+            self.unannounced.pop(key, None)
             if event.at < self._position_at.get(key, 0):
                 continue
             self._position_at[key] = event.at
@@ -89,9 +123,10 @@ class AccountState:
 
     def apply_snapshot(self, event: AccountSnapshot) -> bool:
         """Replace everything that was known at or before the snapshot's time."""
-        if event.at < max(self.snapshot_at, self._positions_told_at):
+        if event.at < max(self.snapshot_at, self.told_at):
             return False
-        self._positions_told_at = event.at
+        self._compare(event)
+        self.told_at = event.at
         self.available = event.available
         if event.at >= self.wallet_at:
             self.wallet, self.wallet_at = event.wallet_balance, event.at
@@ -100,6 +135,21 @@ class AccountState:
             self.snapshot_at = event.at
             self._replace_orders(event, event.open_orders)
         return True
+
+    def _compare(self, event: AccountSnapshot) -> None:
+        """Note what the snapshot knows and the stream, open since before the last one, has not told."""
+        if not self._opened_at or event.at < self._opened_at:
+            return
+        if not self._has_baseline:
+            self._has_baseline = True
+            return
+        told = {(p.symbol, p.position_side): p.quantity for p in event.positions}
+        for key in {*told, *self.positions}:
+            known = self.positions[key].quantity if key in self.positions else ZERO
+            if told.get(key, ZERO) != known and self._position_at.get(key, 0) <= event.at:
+                self.unannounced.setdefault(key, event.at)
+        if event.wallet_balance != self.wallet and self.wallet_at <= event.at:
+            self.unannounced.setdefault(WALLET, event.at)
 
     def _replace_positions(self, event: AccountSnapshot) -> None:
         told = {(p.symbol, p.position_side): p for p in event.positions if p.quantity}

@@ -45,14 +45,16 @@ def check_order(
         mark: the mark price, for the price band and the notional; unknown prices are not judged.
     """
     found: list[Refusal] = []
-    if not rules.trading:
+    if not rules.trading and not reduces:  # what closes is for the venue to refuse
         found.append(Refusal("symbol", f"{rules.symbol} is not trading ({rules.status})"))
     if quantity is not None:
         found += _quantity(rules, quantity, limit=order_type in ("LIMIT", "STOP", "TAKE_PROFIT"))
     if price is not None:
         found += _price(rules, "price", price)
-        if mark is not None and not found_field(found, "price"):
-            found += _band(rules, side, price, mark)
+        # A limit that a trigger places is banded about its stop price.
+        middle = mark if stop_price is None else stop_price
+        if middle is not None and not found_field(found, "price"):
+            found += _band(rules, side, price, middle)
     if stop_price is not None:
         found += _price(rules, "stop price", stop_price)
         if mark is not None and not found_field(found, "stop price"):

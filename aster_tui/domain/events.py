@@ -66,6 +66,41 @@ class LeverageChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamOpened:
+    """The account's user stream began (anew) at ``at``, server time: what was before it did not tell."""
+
+    account: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamMissed:
+    """The account's user stream was caught: it had not told what snapshots before ``at`` had shown."""
+
+    account: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class PressedPosition:
+    """A position of a margin call. ``quantity`` is signed, the others are USDT."""
+
+    symbol: str
+    quantity: Decimal
+    mark_price: Decimal
+    maintenance: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class MarginCall:
+    """The venue warns that an account comes near its liquidation (MARGIN_CALL)."""
+
+    account: str
+    at: int
+    positions: tuple[PressedPosition, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AccountSnapshot:
     """The account as the REST API told it: replaces what was known at and before ``at``.
 
@@ -247,6 +282,9 @@ Event = (
     | OrderUpdate
     | AccountUpdate
     | LeverageChanged
+    | StreamOpened
+    | StreamMissed
+    | MarginCall
     | AccountSnapshot
     | SymbolsLoaded
     | AgentsLoaded

@@ -72,6 +72,9 @@ class FleetState:
             ev.OrderUpdate: self._order_update,
             ev.AccountUpdate: lambda e: self._account(e.account).apply_update(e),
             ev.LeverageChanged: lambda e: self._account(e.account).apply_leverage(e),
+            ev.StreamOpened: lambda e: self._account(e.account).apply_stream(e),
+            ev.StreamMissed: lambda e: self._account(e.account).apply_missed(e),
+            ev.MarginCall: lambda e: True,  # what it tells is an alarm, nothing that is kept
             ev.AccountSnapshot: self._account_snapshot,
             ev.SymbolsLoaded: self._symbols_loaded,
             ev.AgentsLoaded: self._agents_loaded,

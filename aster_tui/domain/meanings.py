@@ -185,7 +185,7 @@ def meaning(status: int, code: int, text: str, *, changes: bool) -> Meaning:
     if status == 418:
         return Meaning("banned", "banned by the exchange", "wait: every request lengthens the ban")
     if status == 429:
-        return Meaning("rate-limited", _TABLE[-1003][1], _WAIT)
+        return Meaning("rate-limited", _TABLE[code if code == -1015 else -1003][1], _WAIT)
     if "no agent found" in shown.lower():
         return Meaning("key", "the exchange does not know this signer", _TABLE[-2014][2])
     if status >= 500:

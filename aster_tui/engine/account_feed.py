@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from aster_tui.aster.errors import AsterError
+from aster_tui.aster.gate import Priority
 from aster_tui.aster.nonces import NonceSource
 from aster_tui.aster.rest import Observer
 from aster_tui.aster.signing import Signer
@@ -19,6 +20,8 @@ from aster_tui.domain.events import (
     AgentsLoaded,
     Event,
     FeedHeard,
+    StreamMissed,
+    StreamOpened,
 )
 from aster_tui.domain.fleet_views import user_feed
 from aster_tui.domain.trading import account_key
@@ -30,10 +33,23 @@ from aster_tui.engine.supervise import Tasks, keep_running
 SNAPSHOT_RETRY_SECONDS = 3.0
 #: How long the first snapshot waits for the stream.
 FIRST_SNAPSHOT_SECONDS = 1.0
+#: How long after a snapshot the stream may still come with what it showed.
+GRACE_MS = 3_000
+#: How often the account is read to compare, if nobody else read it, and while the stream is known silent.
+COMPARE_SECONDS, DEGRADED_POLL_SECONDS = 30.0, 5.0
+#: After this many polls that found nothing missed, an opened stream counts as telling again.
+QUIET_POLLS = 2
+#: A silent stream is not opened anew more often than this: each time costs a whole snapshot.
+REOPEN_SECONDS = 60.0
 
 
 class AccountFeed:
-    """Follows one account until cancelled."""
+    """Follows one account until cancelled.
+
+    A stream that is open and does not tell is caught by comparing it with what the REST API knows: when a
+    snapshot shows a change that the stream has not told a moment later, the stream counts as stale, it is
+    opened anew, and the account is polled until it tells again or nothing more is missed.
+    """
 
     def __init__(self, core: Core, client: Observer, account: str, agent: str) -> None:
         self._core = core
@@ -43,12 +59,16 @@ class AccountFeed:
         self._agent = agent
         self._wanted = asyncio.Event()
         self._asked = False
+        self._anew = asyncio.Event()
+        self._missed = ""
+        self._quiet_polls = 0
+        self._reopened_at = -REOPEN_SECONDS
         self._stream = UserStream(
             client,
             account=account,
-            on_event=core.emit,
+            on_event=self._told,
             on_state=self._state,
-            on_connected=self._want,
+            on_connected=self._connected,
             on_heard=lambda: core.emit(FeedHeard(self.name, now_ms())),
             on_problem=lambda message, raw: core.problem("stream", message, agent=agent, raw=raw),
         )
@@ -56,16 +76,42 @@ class AccountFeed:
     async def run(self) -> None:
         """Until cancelled: the stream, and the snapshots that close its gaps."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._stream.run())
+            tasks.create_task(self._streaming())
             tasks.create_task(self._snapshots())
+            tasks.create_task(self._compare())
             # Usually the stream connects first and asks for the snapshot; one snapshot is enough then.
             await asyncio.sleep(FIRST_SNAPSHOT_SECONDS)
             if not self._asked:
                 self._want()
 
+    async def _streaming(self) -> None:
+        """The stream, opened anew whenever it was caught silent."""
+        while True:
+            self._anew.clear()
+            stream = asyncio.create_task(self._stream.run())
+            again = asyncio.create_task(self._anew.wait())
+            try:
+                await asyncio.wait({stream, again}, return_when="FIRST_COMPLETED")
+                if stream.done():
+                    return stream.result()
+            finally:
+                for task in (stream, again):
+                    task.cancel()
+                await asyncio.wait({stream, again})
+
+    def _connected(self) -> None:
+        server_now = now_ms() + self.client.clock_offset_ms
+        self._core.emit(StreamOpened(self.account, server_now))
+        self._want()
+
     def _want(self) -> None:
         self._asked = True
         self._wanted.set()
+
+    def _told(self, event: Event) -> None:
+        self._core.emit(event)
+        if self._missed:
+            self._healed()
 
     async def _snapshots(self) -> None:
         failing = ""
@@ -73,7 +119,7 @@ class AccountFeed:
             await self._wanted.wait()
             self._wanted.clear()
             try:
-                self._core.emit(await self.client.account_snapshot())
+                await self._snapshot(open_orders=True)
                 failing = ""
             except AsterError as error:
                 if error.message != failing:
@@ -91,10 +137,60 @@ class AccountFeed:
                 self._wanted.set()
             self._core.settle(self.name)
 
+    async def _snapshot(self, *, open_orders: bool) -> None:
+        self._core.emit(await self.client.account_snapshot(open_orders=open_orders))
+
+    async def _compare(self) -> None:
+        """Look every second whether the stream missed something, and poll: now and then to catch it, often
+        while it is known to be silent."""
+        while True:
+            await asyncio.sleep(1)
+            state = self._core.state.accounts.get(self.account)
+            if state is None or not state.told_at:
+                continue
+            server_now = now_ms() + self.client.clock_offset_ms
+            if missed := state.missed(server_now, GRACE_MS):
+                self._caught(", ".join(missed), server_now)
+            every = DEGRADED_POLL_SECONDS if self._missed else COMPARE_SECONDS
+            if server_now - state.told_at >= every * 1000:
+                await self._poll()
+
+    async def _poll(self) -> None:
+        try:
+            await self._snapshot(open_orders=False)
+        except AsterError:
+            return  # the exchange's own feed says what is wrong
+        if self._missed:
+            self._quiet_polls += 1
+            if self._quiet_polls > QUIET_POLLS:
+                self._healed()
+
+    def _caught(self, what: str, server_now: int) -> None:
+        often = f"{DEGRADED_POLL_SECONDS:.0f} s"
+        detail = f"the stream did not tell of {what}: the account is polled every {often}"
+        if not self._missed:
+            remedy = "the stream is opened anew; what is shown comes from polling until it tells again"
+            self._core.problem("stream", f"user stream: {detail}", agent=self._agent, remedy=remedy)
+        self._missed, self._quiet_polls = detail, 0
+        self._core.emit(StreamMissed(self.account, server_now))
+        self._core.feed(self.name, "stale", detail)
+        now = asyncio.get_running_loop().time()
+        if now - self._reopened_at > REOPEN_SECONDS:
+            self._reopened_at = now
+            self._anew.set()
+
+    def _healed(self) -> None:
+        self._missed = ""
+        known = self._core.state.feeds.get(self.name)
+        if known is not None and known.state == "stale":
+            self._core.feed(self.name, "live")
+
     def _state(self, state: FeedState, detail: str) -> None:
         known = self._core.state.feeds.get(self.name)
-        if state == "down" and (known is None or known.state != "down"):
+        if state == "down" and (known is None or known.state != "down") and not self._missed:
             self._core.problem("stream", f"user stream: {detail}", agent=self._agent)
+        if state == "live" and self._missed:
+            state, detail = "stale", self._missed  # open again is not yet telling again
         self._core.feed(self.name, state, detail)
 
 
@@ -200,7 +296,11 @@ class AccountFeeds:
         self, account: str, agent: AgentDocument, keys: AgentKeys, signer: Signer, identity: tuple[str, ...]
     ) -> None:
         client = Observer(
-            self._venue, Wallet(keys.user, signer), nonces=self._nonces, on_weight=self._on_weight
+            self._venue,
+            Wallet(keys.user, signer),
+            nonces=self._nonces,
+            on_weight=self._on_weight,
+            priority=Priority.SYNC,
         )
         feed = AccountFeed(self._core, client, account, agent.name)
         self._running[account] = _Running(feed, identity)

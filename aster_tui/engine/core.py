@@ -122,10 +122,15 @@ class Watchdog:
         self._core = core
         self._stale_ms = stale_seconds * 1000
         self._limits: dict[str, int] = {}
+        self._words: dict[str, str] = {}
 
-    def watch(self, feed: str, stale_ms: int | None = None) -> None:
-        """Watch a feed that is expected to speak at least every ``stale_ms`` (default: the setting)."""
+    def watch(self, feed: str, stale_ms: int | None = None, *, words: str = "nothing heard") -> None:
+        """Watch a feed that is to speak at least every ``stale_ms`` (default: the setting).
+
+        ``words`` say what it means when it does not.
+        """
         self._limits[feed] = stale_ms or self._stale_ms
+        self._words[feed] = words
 
     def forget(self, feed: str) -> None:
         """Stop watching a feed."""
@@ -141,6 +146,6 @@ class Watchdog:
                     continue
                 silent = now_ms() - view.heard_at
                 if view.state == "live" and silent > limit:
-                    self._core.feed(name, "stale", "nothing heard")
+                    self._core.feed(name, "stale", self._words[name])
                 elif view.state == "stale" and silent <= limit:
                     self._core.feed(name, "live")

@@ -16,6 +16,7 @@ from aster_tui.config import Settings
 from aster_tui.domain.commands import Command, SyncAgents
 from aster_tui.domain.views import FleetSnapshot
 from aster_tui.engine.account_feed import AccountFeeds
+from aster_tui.engine.alarms import Alarms
 from aster_tui.engine.core import Core, Watchdog
 from aster_tui.engine.store_feed import MONGO, StoreFeed
 from aster_tui.engine.supervise import keep_running
@@ -41,7 +42,13 @@ class Engine:
             sync_seconds=settings.sync_seconds,
         )
         self._watchdog = Watchdog(self.core, settings.stale_seconds)
-        self._venue = Venue(settings.rest_url, settings.ws_url, settings.chain_id, settings.nonce_window_s)
+        self._venue = Venue(
+            settings.rest_url,
+            settings.ws_url,
+            settings.chain_id,
+            settings.nonce_window_s,
+            settings.signature_scheme,
+        )
         # One source for all clients: the clock that the public one measures moves everybody's nonces.
         self._nonces = NonceSource(settings.state_folder / "nonces")
         self._public = Observer(self._venue, nonces=self._nonces, on_weight=self._weight)
@@ -78,6 +85,7 @@ class Engine:
             core.feed(name, "down", "connecting")
         core.listen(self._accounts.listen)
         core.listen(self._sync.listen)
+        core.listen(Alarms(core).listen)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(core.publish_on_a_clock(publish))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from aster_tui.aster.errors import AsterError
 from aster_tui.aster.rest import Observer
@@ -16,6 +17,8 @@ EXCHANGE, MARKS = "exchange", "marks"
 CLOCK_SECONDS = 5.0
 #: Filters change rarely; a symbol that stops trading should still be noticed the same hour.
 SYMBOLS_SECONDS = 1800.0
+#: While the stream of mark prices is silent they are asked for this often.
+POLL_SECONDS = 2.0
 
 
 class VenueFeed:
@@ -41,10 +44,11 @@ class VenueFeed:
     async def run(self) -> None:
         """Until cancelled."""
         self._watchdog.watch(EXCHANGE, int(CLOCK_SECONDS * 2500))
-        self._watchdog.watch(MARKS)
+        self._watchdog.watch(MARKS, words="the stream tells no prices: they are asked for instead")
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._clock())
             tasks.create_task(self._stream.run())
+            tasks.create_task(self._stand_in())
 
     async def _clock(self) -> None:
         while True:
@@ -69,6 +73,16 @@ class VenueFeed:
         if not self._core.state.marks:
             # The stream pushes once a second; the first screen need not wait for it.
             self._core.emit(await self._client.mark_prices())
+
+    async def _stand_in(self) -> None:
+        """Ask for the mark prices while their stream does not tell them; it stays marked until it does."""
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            feed = self._core.state.feeds.get(MARKS)
+            if feed is None or feed.state == "live":
+                continue
+            with contextlib.suppress(AsterError):  # the exchange's own feed says what is wrong
+                self._core.emit(await self._client.mark_prices())
 
     def _failed(self, error: AsterError) -> None:
         known = self._core.state.feeds.get(EXCHANGE)

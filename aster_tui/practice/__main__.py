@@ -35,6 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             latency_ms=arguments.latency_ms,
             faults=faults,
             balance=arguments.balance,
+            weight_limit=arguments.weight_limit,
+            order_limit=arguments.order_limit,
+            signature_scheme=arguments.signature_scheme,
         )
     except FaultError as error:
         return _wrong(str(error))
@@ -82,6 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--latency-ms", type=_between(0, 60_000), default=0)
     parser.add_argument("--fault", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--balance", type=_balance, default=Decimal(1000), help="USDT of each account")
+    parser.add_argument("--weight-limit", type=_between(1, 10**9), default=2_400, help="per minute")
+    parser.add_argument("--order-limit", type=_between(1, 10**9), default=1_200, help="per minute, account")
+    parser.add_argument("--signature-scheme", choices=("eip712", "legacy-abi"), default="eip712")
     parser.add_argument("--exit-with-stdin", action="store_true", help="end when standard input ends")
     return parser
 

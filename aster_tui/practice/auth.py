@@ -5,6 +5,7 @@ Written apart from the client's signing code on purpose.
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_left, insort
 from dataclasses import dataclass
 
@@ -41,6 +42,23 @@ def domain_separator(chain_id: int) -> bytes:
 def message_digest(separator: bytes, message: bytes) -> bytes:
     """The 32 bytes that are signed for ``message``."""
     return keccak(b"\x19\x01" + separator + keccak(_MESSAGE_TYPEHASH + keccak(message)))
+
+
+def legacy_digest(params: dict[str, str]) -> bytes:
+    """The 32 bytes that were signed before 2026: the parameters as sorted JSON, ABI-encoded with user, signer
+    and nonce, hashed, and personal-signed."""
+    from eth_abi.abi import encode
+
+    if not params.get("timestamp") or not params.get("user"):
+        raise refuse(-1102, "timestamp" if params.get("user") else "user")
+    message = {k: v for k, v in params.items() if k not in ("user", "signer", "nonce")}
+    text = json.dumps(message, sort_keys=True, separators=(",", ":"))
+    parts = (text, params["user"], params["signer"], int(params["nonce"]))
+    try:
+        encoded = encode(("string", "address", "address", "uint256"), parts)
+    except Exception as problem:  # eth-abi has a tree of its own for what is no address
+        raise refuse(-1022) from problem
+    return keccak(b"\x19Ethereum Signed Message:\n32" + keccak(encoded))
 
 
 def address_of(key: PublicKey) -> str:
@@ -160,7 +178,8 @@ def _derived_key(label: str) -> PrivateKey:
 class Authenticator:
     """Signature, agent and nonce checks for one chain id."""
 
-    def __init__(self, chain_id: int, nonce_window_us: int) -> None:
+    def __init__(self, chain_id: int, nonce_window_us: int, scheme: str = "eip712") -> None:
+        self._legacy = scheme == "legacy-abi"
         self._separator = domain_separator(chain_id)
         self._window_us = nonce_window_us
         self._masters: dict[str, str] = {}
@@ -182,7 +201,8 @@ class Authenticator:
         nonce_text = params["nonce"]
         if not (nonce_text.isascii() and nonce_text.isdigit() and len(nonce_text) < 20):
             raise refuse(-1102, "nonce")
-        signer = recover(message_digest(self._separator, message), signature)
+        digest = legacy_digest(params) if self._legacy else message_digest(self._separator, message)
+        signer = recover(digest, signature)
         if signer != params["signer"].lower():
             raise refuse(-1022)
         user = self._masters.get(signer)

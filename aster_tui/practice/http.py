@@ -50,7 +50,9 @@ class Api:
         public: dict[str, Public] = {
             "ping": lambda _: {},
             "time": lambda _: {"serverTime": self._exchange.now()},
-            "exchangeInfo": lambda _: exchange_info(self._exchange.now(), self._exchange.statuses),
+            "exchangeInfo": lambda _: exchange_info(
+                self._exchange.now(), self._exchange.statuses, self._exchange.options
+            ),
             **MarketApi(self._exchange).calls(),
         }
         signed: dict[tuple[str, str], Signed] = {

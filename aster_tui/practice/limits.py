@@ -12,7 +12,6 @@ from aster_tui.practice.errors import TEXTS, VenueError
 from aster_tui.practice.faults import Faults
 
 MINUTE_MS = 60_000
-WEIGHT_LIMIT, ORDER_LIMIT = 2_400, 1_200
 #: Path → weight; 1 for what is not named. openOrders without a symbol costs 40.
 WEIGHTS = {
     **{"balance": 5, "accountWithJoinMargin": 5, "positionRisk": 5, "allOrders": 5, "userTrades": 5},
@@ -38,8 +37,9 @@ class _Address:
 class Limits:
     """Counts one minute at a time."""
 
-    def __init__(self, faults: Faults) -> None:
+    def __init__(self, faults: Faults, weight_limit: int, order_limit: int) -> None:
         self._faults = faults
+        self._weight_limit, self._order_limit = weight_limit, order_limit
         self._addresses: dict[str, _Address] = {}
         self._minute = 0
         self._orders: Counter[str] = Counter()
@@ -65,15 +65,15 @@ class Limits:
             self._minute = minute
             self._orders.clear()
         self._orders[user] += count
-        if self._faults.value("limits") and self._orders[user] > ORDER_LIMIT:
+        if self._faults.value("limits") and self._orders[user] > self._order_limit:
             left = (MINUTE_MS - now_ms % MINUTE_MS) // 1000 + 1
-            raise VenueError(-1015, TEXTS[-1015] % (ORDER_LIMIT, "MINUTE"), 429, retry_after_s=left)
+            raise VenueError(-1015, TEXTS[-1015] % (self._order_limit, "MINUTE"), 429, retry_after_s=left)
         return {"X-MBX-ORDER-COUNT-1m": str(self._orders[user])}
 
     def _refusal(self, address: _Address, now_ms: int) -> VenueError | None:
         if now_ms < address.banned_until:
             return self._banned(address, now_ms)
-        if address.weight <= WEIGHT_LIMIT:
+        if address.weight <= self._weight_limit:
             return None
         address.refused += 1
         if address.refused > PATIENCE:
@@ -81,7 +81,7 @@ class Limits:
             address.bans, address.banned_until = address.bans + 1, now_ms + length
             return self._banned(address, now_ms)
         left = (MINUTE_MS - now_ms % MINUTE_MS) // 1000 + 1
-        return VenueError(-1003, TEXTS[-1003] % WEIGHT_LIMIT, 429, retry_after_s=left)
+        return VenueError(-1003, TEXTS[-1003] % self._weight_limit, 429, retry_after_s=left)
 
     def _banned(self, address: _Address, now_ms: int) -> VenueError:
         left = (address.banned_until - now_ms) // 1000 + 1

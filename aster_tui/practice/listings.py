@@ -8,6 +8,8 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
+from aster_tui.practice.options import PracticeOptions
+
 ORDER_TYPES = (
     *("LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET"),
     "TRAILING_STOP_MARKET",
@@ -166,13 +168,13 @@ def _row(line: str) -> Listing:
 LISTINGS: dict[str, Listing] = {row.symbol: row for row in map(_row, _ROWS.split("\n")[1:-1])}
 
 
-def exchange_info(now_ms: int, statuses: Mapping[str, str]) -> dict[str, Any]:
+def exchange_info(now_ms: int, statuses: Mapping[str, str], options: PracticeOptions) -> dict[str, Any]:
     """The ``GET /fapi/v3/exchangeInfo`` payload; ``statuses`` names the symbols that do not trade."""
     return {
         "exchangeFilters": [],
         "rateLimits": [
-            {"interval": "MINUTE", "intervalNum": 1, "limit": 2400, "rateLimitType": "REQUEST_WEIGHT"},
-            {"interval": "MINUTE", "intervalNum": 1, "limit": 1200, "rateLimitType": "ORDERS"},
+            {"interval": "MINUTE", "intervalNum": 1, "limit": most, "rateLimitType": kind}
+            for kind, most in (("REQUEST_WEIGHT", options.weight_limit), ("ORDERS", options.order_limit))
         ],
         "serverTime": now_ms,
         "assets": [{"asset": "USDT", "marginAvailable": True, "autoAssetExchange": 0}],

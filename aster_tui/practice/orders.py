@@ -180,6 +180,8 @@ def parse(params: Mapping[str, str], quote_of: Any, now_ms: int, order_id: int, 
         _price(order.stop, listing, ("stopPrice", -4006, -4013, -4007))
         if order.triggers(quote):
             raise refuse(-2021)
+        if kind in PRICED:
+            _stop_band(order, listing)
     if kind == TRAILING:
         _trailing(params, order, listing, quote)
     if not order.reduces:
@@ -313,6 +315,14 @@ def _band(order: Order, listing: Listing, quote: Quote) -> None:
         raise refuse(-4016)
     if order.side == "SELL" and order.price < quote.mark * listing.percent_down:
         raise refuse(-4024)
+
+
+def _stop_band(order: Order, listing: Listing) -> None:
+    """The limit that a trigger places is banded about its stop price."""
+    if order.side == "BUY" and order.price > order.stop * listing.percent_up:
+        raise refuse(-4183)
+    if order.side == "SELL" and order.price < order.stop * listing.percent_down:
+        raise refuse(-4184)
 
 
 def _notional(order: Order, listing: Listing, quote: Quote) -> None:

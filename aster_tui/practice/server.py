@@ -35,11 +35,16 @@ class PracticeExchange:
         self._faults = Faults(self.options.seed, faults)
         self._hub = Hub(self._faults, self.options.listen_key_seconds, is_market_stream)
         self.exchange = Exchange(self.options, self._clock_ms, self._hub.user_event)
-        authenticator = Authenticator(self.options.chain_id, int(self.options.nonce_window_s * 1_000_000))
+        authenticator = Authenticator(
+            self.options.chain_id,
+            int(self.options.nonce_window_s * 1_000_000),
+            self.options.signature_scheme,
+        )
         for keys in self.exchange.keys:
             authenticator.register(keys)
         self._streams = MarketStreams(self.exchange)
-        self._api = Api(self.exchange, authenticator, self._hub, self._faults, Limits(self._faults))
+        limits = Limits(self._faults, self.options.weight_limit, self.options.order_limit)
+        self._api = Api(self.exchange, authenticator, self._hub, self._faults, limits)
         self._operator = OperatorApi(
             self.exchange,
             authenticator,

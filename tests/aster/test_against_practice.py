@@ -8,9 +8,10 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+import aiohttp
 import pytest
 
-from aster_tui.aster.errors import AnswerError, InvalidOrder, OutcomeUnknown
+from aster_tui.aster.errors import AnswerError, AsterError, InvalidOrder, OutcomeUnknown
 from aster_tui.aster.nonces import NonceSource
 from aster_tui.aster.orders import OrderRequest
 from aster_tui.aster.signing import Signer
@@ -19,12 +20,29 @@ from aster_tui.aster.trader import Trader
 from aster_tui.aster.venue import Venue, Wallet
 from aster_tui.domain.events import AccountUpdate, OrderUpdate
 from aster_tui.domain.keys import PrivateKey
+from aster_tui.practice.errors import TEXTS
 from aster_tui.practice.options import PracticeOptions
 from aster_tui.practice.server import PracticeExchange
 
 D = Decimal
 MARKET = OrderRequest("BTCUSDT", "BUY", "MARKET", "m-1", quantity=D("0.010"))
 LIMIT = OrderRequest("BTCUSDT", "BUY", "LIMIT", "l-1", quantity=D("0.001"), price=D(90000))
+
+
+#: "Already so" is no error to remedy.
+ALREADY = (-4046, -4052, -4059)
+
+
+async def tell(exchange: PracticeExchange, name: str, **body: Any) -> None:
+    url = f"{exchange.rest_url}/practice/{name}"
+    async with aiohttp.ClientSession() as session, session.post(url, json=body) as answer:
+        assert answer.status == 200, await answer.text()
+
+
+async def state(exchange: PracticeExchange) -> Any:
+    url = f"{exchange.rest_url}/practice/state"
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        return await answer.json()
 
 
 @pytest.fixture
@@ -182,3 +200,80 @@ async def test_the_user_stream_tells_what_the_client_does(exchange: PracticeExch
     assert account.wallets["USDT"] == snapshot.wallet_balance
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_the_legacy_scheme_end_to_end_and_neither_passes_for_the_other() -> None:
+    for spoken, other in (("legacy-abi", "eip712"), ("eip712", "legacy-abi")):
+        options = PracticeOptions(accounts=1, volatility=D(0), signature_scheme=spoken)
+        async with PracticeExchange(options) as exchange:
+            keys = exchange.ready_document()["accounts"][0]
+            wallet = Wallet(keys["user"], Signer(PrivateKey.parse(keys["signer_private_key"]), 1666))
+            venue = Venue(exchange.rest_url, exchange.ws_url, 1666, signature_scheme=spoken)
+            client = Trader(venue, wallet)
+            placed = await client.place_order(replace(LIMIT, client_order_id="ü".encode().hex()))
+            assert placed.status == "NEW"
+            assert (await client.cancel_order("BTCUSDT", order_id=placed.order_id)).status == "CANCELED"
+            assert (await client.account_snapshot()).wallet_balance == 1000
+            await client.aclose()
+            client = Trader(replace(venue, signature_scheme=other), wallet)
+            with pytest.raises(AnswerError) as raised:
+                await client.balances()
+            assert raised.value.number in (-1022, -1102)
+            await client.aclose()
+
+
+@pytest.mark.parametrize("code", sorted(TEXTS))
+async def test_every_documented_error_is_handled_with_words_and_a_remedy(
+    exchange: PracticeExchange, client: Trader, code: int
+) -> None:
+    await tell(exchange, "refuse", code=code, path="POST /fapi/v3/order")
+    with pytest.raises(AsterError) as raised:
+        await client.place_order(MARKET)
+    error = raised.value
+    assert (error.code, bool(error.message), bool(error.remedy)) == (str(code), True, code not in ALREADY)
+    # Only what leaves no doubt counts as refused; and in no case was it sent again.
+    assert isinstance(error, OutcomeUnknown) == (code in (-1000, -1001, -1006, -1007))
+    assert exchange.exchange.executed_orders == 0
+    if code not in (-1003, -1015):  # after those nothing is sent for a while
+        assert (await client.place_order(MARKET)).status == "FILLED"
+
+
+async def test_what_the_filters_would_reject_is_not_signed(
+    exchange: PracticeExchange, client: Trader
+) -> None:
+    await client.exchange_info()
+    for changes, words in (
+        ({"quantity": D("0.0105")}, "moves in steps of 0.001; nearest is 0.01"),
+        ({"quantity": D(121)}, "largest quantity is 120"),
+        ({"symbol": "NOPEUSDT"}, "not traded here"),
+        ({"quantity": D("NaN")}, "above zero"),
+        ({"order_type": "LIMIT", "price": D("97000.05")}, "ticks of 0.1"),
+        ({"order_type": "TRAILING_STOP_MARKET"}, "callback rate"),
+        ({"order_type": "TRAILING_STOP_MARKET", "callback_rate": D(6)}, "0.1 to 5 percent"),
+    ):
+        request = replace(MARKET, **changes)  # type: ignore[arg-type]
+        for ask in (client.place_order, client.test_order, lambda r: client.place_batch([r])):
+            with pytest.raises(InvalidOrder) as raised:
+                await ask(request)
+            assert words in str(raised.value)
+    mark = (await client.mark_prices()).prices["BTCUSDT"]
+    with pytest.raises(InvalidOrder, match="at most"):
+        client.prepare_order(replace(LIMIT, price=D(130000)), mark)
+    sent = (await state(exchange))["requests"]
+    assert not any(name.startswith("POST /fapi/v3/") for name in sent)
+
+
+async def test_every_type_of_order_is_taken(client: Trader) -> None:
+    await client.exchange_info()
+    await client.place_order(MARKET)
+    for kind, more in (
+        ("STOP", {"stop_price": D(96000), "price": D(95900)}),
+        ("STOP_MARKET", {"stop_price": D(96000)}),
+        ("TAKE_PROFIT", {"stop_price": D(99000), "price": D(99100)}),
+        ("TAKE_PROFIT_MARKET", {"stop_price": D(99000), "working_type": "MARK_PRICE"}),
+        ("TRAILING_STOP_MARKET", {"callback_rate": D("0.5"), "activation_price": D(99000)}),
+    ):
+        request = OrderRequest("BTCUSDT", "SELL", kind, f"t-{kind}", quantity=D("0.010"), reduce_only=True)
+        placed = await client.place_order(replace(request, **more))  # type: ignore[arg-type]
+        assert (placed.order_type, placed.status, placed.reduce_only) == (kind, "NEW", True)
+    assert len(await client.open_orders()) == 5

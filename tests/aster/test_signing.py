@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from aster_tui.aster import legacy_signing
 from aster_tui.aster.reference_signing import reference_signature
 from aster_tui.aster.signing import MESSAGE_TYPEHASH, Signer, domain_separator
 from aster_tui.aster.venue import Wallet
@@ -60,3 +61,14 @@ def test_a_signer_and_a_wallet_show_no_key() -> None:
     for held in (signer, wallet):
         with pytest.raises(TypeError):
             pickle.dumps(held)
+
+
+def test_the_published_vector_of_the_legacy_scheme() -> None:
+    vector = VECTORS["legacy_abi"]
+    parameters = list(reversed(json.loads(vector["json"]).items()))  # any order: the keys are sorted
+    signer = Signer(KEY, 1666)
+    assert legacy_signing.message_of(parameters) == vector["json"]
+    digest = legacy_signing.digest(vector["json"], VECTORS["user"], signer.address, vector["nonce"])
+    assert f"0x{digest.hex()}" == vector["keccak"]
+    signature = legacy_signing.sign(signer, VECTORS["user"], parameters, vector["nonce"])
+    assert signature == vector["signature"]

@@ -14,6 +14,8 @@ from aster_tui.domain.events import (
     LeverageChanged,
     OrderUpdate,
     PositionChange,
+    StreamMissed,
+    StreamOpened,
 )
 from aster_tui.domain.trading import Order, Position
 
@@ -136,3 +138,58 @@ def test_leverage_is_kept_through_position_events_and_a_flip_restarts_the_clock(
     assert state.opened_at["BTCUSDT", "BOTH"] == 10
     take(state, update(30, "-1"))
     assert state.opened_at["BTCUSDT", "BOTH"] == 30
+
+
+def opened() -> AccountState:
+    state = AccountState()
+    state.apply_stream(StreamOpened("0xA", 5))
+    state.apply_snapshot(snapshot(10, "1"))
+    return state
+
+
+def test_what_the_stream_never_told_is_missed_after_a_moment() -> None:
+    state = opened()
+    state.apply_snapshot(snapshot(100, "2"))
+    assert state.missed(102, 3) == []
+    assert state.missed(104, 3) == ["BTCUSDT"]
+    state.apply_missed(StreamMissed("0xA", 104))
+    assert state.missed(10_000, 3) == []
+
+
+def test_a_stream_that_only_comes_later_missed_nothing() -> None:
+    state = opened()
+    state.apply_snapshot(snapshot(100, "2"))
+    state.apply_update(update(99, "2"))
+    assert state.missed(10_000, 3) == []
+
+
+def test_a_changed_balance_and_a_position_that_is_gone_are_noticed_too() -> None:
+    state = opened()
+    state.apply_snapshot(AccountSnapshot("0xA", 100, D(777), D(700), ()))
+    assert state.missed(10_000, 3) == ["BTCUSDT", "the balance"]
+
+
+def test_the_gap_before_the_stream_opened_is_not_its_fault() -> None:
+    state = opened()
+    state.apply_stream(StreamOpened("0xA", 200))
+    state.apply_snapshot(snapshot(190, "2"))  # asked before it opened
+    state.apply_snapshot(snapshot(210, "3"))
+    assert state.missed(10_000, 3) == []
+    state.apply_snapshot(snapshot(220, "4"))
+    assert state.missed(10_000, 3) == ["BTCUSDT"]
+
+
+@given(st.lists(st.tuples(st.integers(-5, 5), st.booleans()), max_size=20))
+def test_a_stream_that_tells_everything_is_never_blamed(steps: list[tuple[int, bool]]) -> None:
+    state = opened()
+    at = 100
+    for quantity, snapshot_first in steps:
+        at += 10
+        told = update(at, str(quantity), "1000")
+        if snapshot_first:
+            state.apply_snapshot(snapshot(at + 1, str(quantity)))
+            state.apply_update(told)
+        else:
+            state.apply_update(told)
+            state.apply_snapshot(snapshot(at + 1, str(quantity)))
+        assert state.missed(at + 10_000, 3) == []

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 from pymongo import MongoClient
 
+from aster_tui.aster.orders import OrderRequest
 from aster_tui.practice.options import PracticeOptions
 from aster_tui.practice.server import PracticeExchange
 from aster_tui.store.mongod import LocalMongod
 from tests import rig
+from tests.engine.test_engine import market, trader
 
 
 async def fault(exchange: PracticeExchange, **values: Any) -> None:
@@ -107,3 +110,61 @@ async def test_an_exchange_that_appears_later_is_found(
         async with PracticeExchange(PracticeOptions(accounts=1, positions=1, port=port)):
             await rig.until(lambda: engine.snapshot().positions, "positions", 40)
             await rig.until(lambda: rig.feed(engine, "exchange") == "live", "live", 40)
+
+
+async def test_a_silent_stream_is_caught_polled_and_heals(
+    tmp_path: Path, mongo_uri: str, mongo_database: str, raw_database: Any
+) -> None:
+    async with PracticeExchange(PracticeOptions(accounts=1)) as exchange:
+        (account,) = exchange.ready_document()["accounts"]
+        raw_database.agents.insert_one(rig.agent_document("Real", account))
+        chosen = rig.settings(tmp_path, exchange.rest_url, exchange.ws_url, mongo_uri, mongo_database)
+        client = trader(exchange, account)
+        with rig.running(chosen, rig.keys(Real=account)) as engine:
+            await rig.until(lambda: (a := rig.agent(engine, "Real")) and a.sync.at, "first sync")
+            await rig.until(lambda: rig.feed(engine, "marks") == "live")
+            await fault(exchange, ws_silent=1)
+            await client.place_order(market("BUY", "0.010", "s-1"))
+            await rig.until(lambda: engine.snapshot().positions, "a snapshot shows it all the same")
+            await rig.until(lambda: rig.feed(engine, "user:") == "stale", "the stream is caught")
+            assert "did not tell of BTCUSDT, the balance" in rig.errors(engine)
+            await rig.until(lambda: rig.feed(engine, "marks") == "stale", "so are the marks")
+            mark = engine.snapshot().positions[0].mark_price
+            await rig.until(lambda: engine.snapshot().positions[0].mark_price != mark, "marks are asked for")
+            await client.place_order(market("SELL", "0.010", "s-2", reduce_only=True))
+            await rig.until(lambda: not engine.snapshot().positions, "polling shows the close")
+            await fault(exchange, ws_silent=0)
+            await rig.until(lambda: rig.feed(engine, "marks") == "live", "the marks tell again")
+            await client.place_order(market("BUY", "0.010", "s-3"))
+            await rig.until(lambda: rig.feed(engine, "user:") == "live", "the stream tells again")
+        await client.aclose()
+
+
+async def test_a_margin_call_and_a_liquidation_are_alarms(
+    tmp_path: Path, mongo_uri: str, mongo_database: str, raw_database: Any
+) -> None:
+    async with PracticeExchange(PracticeOptions(accounts=1, volatility=Decimal(0))) as exchange:
+        (account,) = exchange.ready_document()["accounts"]
+        raw_database.agents.insert_one(rig.agent_document("Real", account))
+        chosen = rig.settings(tmp_path, exchange.rest_url, exchange.ws_url, mongo_uri, mongo_database)
+        client = trader(exchange, account)
+        with rig.running(chosen, rig.keys(Real=account)) as engine:
+            await rig.until(lambda: rig.feed(engine, "user:") == "live")
+            await client.place_order(market("BUY", "0.1", "m-1"))
+            await rig.until(lambda: engine.snapshot().positions)
+            user = account["user"].lower()
+            await client.place_order(OrderRequest("XRPUSDT", "BUY", "MARKET", "m-2", quantity=Decimal(3)))
+            await rig.until(lambda: len(engine.snapshot().positions) == 2)
+            assert exchange.exchange.risk.deleverage(user, "XRPUSDT")
+            said = "AUTO-DELEVERAGING: the exchange sold 3 of 3 XRPUSDT"
+            await rig.until(lambda: said in rig.errors(engine))
+            held = exchange.exchange.accounts[user].position("BTCUSDT")
+            edge = exchange.exchange.margin.liquidation_price(exchange.exchange.accounts[user], held)
+            exchange.exchange.set_price("BTCUSDT", edge + 10)
+            await rig.until(lambda: "Real: MARGIN CALL: near liquidation" in rig.errors(engine))
+            exchange.exchange.set_price("BTCUSDT", edge - 10)
+            await rig.until(lambda: "Real: LIQUIDATION: the exchange sold 0.1 of 0.1" in rig.errors(engine))
+            await rig.until(lambda: not engine.snapshot().positions)
+            line = await rig.until(lambda: [o for o in engine.snapshot().orders if o.forced])
+            assert {o.forced for o in line} == {"liquidation", "adl"}
+        await client.aclose()
