@@ -43,6 +43,7 @@ class _Order(Wire):
     close_position: bool = Field(alias="cp", default=False)
     position_side: PositionSide = Field(alias="ps", default="BOTH")
     time: int = Field(alias="T", default=0)
+    trade_id: int = Field(alias="t", default=0)
 
 
 class OrderTradeUpdate(Wire):
@@ -74,7 +75,7 @@ class OrderTradeUpdate(Wire):
             realized_pnl=o.realized,
             commission=o.commission,
         )
-        return OrderUpdate(account, self.at, order, o.execution)
+        return OrderUpdate(account, self.at, order, o.execution, o.trade_id)
 
 
 class _Balance(Wire):

@@ -32,6 +32,7 @@ class OrderUpdate:
     at: int
     order: Order
     execution: str = ""
+    trade_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)

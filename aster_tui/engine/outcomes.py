@@ -22,9 +22,12 @@ class Resolver:
 
     :meth:`tell` hands it what the user stream says meanwhile; :meth:`run` ends when the exchange made it
     certain, and goes on for as long as the exchange does not answer: nothing else may end it.
+
+    Args:
+        sent_at: when it was sent at the latest, local Unix ms (default: now).
     """
 
-    def __init__(self, client: Trader, prepared: PreparedOrder) -> None:
+    def __init__(self, client: Trader, prepared: PreparedOrder, *, sent_at: int | None = None) -> None:
         self._client = client
         self._prepared = prepared
         self._told = asyncio.Event()
@@ -32,7 +35,7 @@ class Resolver:
             client_order_id=prepared.request.client_order_id,
             nonce=prepared.nonce,
             window_ms=client.venue.nonce_window_s * 1000,
-            sent_at=self._server_now(),
+            sent_at=self._server_now() if sent_at is None else sent_at + client.clock_offset_ms,
         )
 
     def tell(self, order: Order) -> None:
