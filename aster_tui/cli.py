@@ -90,6 +90,43 @@ def sync(context: click.Context, agents: tuple[str, ...], as_json: bool, timeout
 
 
 @main.command()
+@click.option("--agent", "agents", multiple=True, metavar="NAME", help="Only this agent (repeatable).")
+@click.pass_context
+def worker(context: click.Context, agents: tuple[str, ...]) -> None:
+    """Carry out queued decisions, without a screen, until it is stopped."""
+    from aster_tui import commands_trade
+
+    sys.exit(commands_trade.worker(_settings(context), agents))
+
+
+@main.command()
+@click.argument("agent")
+@click.option("--coin", required=True, metavar="C", help="Such as BTC.")
+@click.option("--signal", "direction", required=True, type=click.Choice(["long", "short", "close"]))
+@click.option("--size-usd", type=float, metavar="U", help="The notional, in USD.")
+@click.option("--leverage", type=int, metavar="L")
+@click.option("--stop-loss", type=float, metavar="P")
+@click.option("--profit-target", type=float, metavar="P")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.pass_context
+def decide(
+    context: click.Context,
+    /,
+    agent: str,
+    coin: str,
+    direction: str,
+    as_json: bool,
+    **numbers: float | None,
+) -> None:
+    """Queue a decision for an agent's worker."""
+    from aster_tui import commands_trade
+
+    arguments = {"coin": coin, "signal": direction}
+    arguments |= {name: value for name, value in numbers.items() if value is not None}  # type: ignore[misc]
+    sys.exit(commands_trade.decide(_settings(context), agent, arguments, as_json=as_json))
+
+
+@main.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the completion script of a shell, to be sourced from its start-up file."""

@@ -27,17 +27,19 @@ def console(settings: Settings) -> int:
     """Open the console; returns the exit code."""
     from aster_tui.console.run import run_console
 
-    with _logging(settings):
+    with logging_to_file(settings):
         return run_console(engine_thread(settings))
 
 
-def engine_thread(settings: Settings) -> EngineThread:
+def engine_thread(
+    settings: Settings, *, working: bool = False, agents: frozenset[str] = frozenset()
+) -> EngineThread:
     """The engine of these settings, not started. Its imports happen on its own thread."""
 
     async def make() -> Any:
         from aster_tui.engine.engine import Engine
 
-        return Engine(settings, agent_environment())
+        return Engine(settings, agent_environment(), working=working, agents=agents)
 
     return EngineThread(make, FleetSnapshot(network=settings.network, read_only=settings.watching))
 
@@ -56,15 +58,15 @@ def status(settings: Settings, *, as_json: bool, timeout: float) -> int:
 def sync(settings: Settings, names: tuple[str, ...], *, as_json: bool, timeout: float) -> int:
     """Sync agents and report what differed."""
     if settings.watching:
-        return _refused("read-only: nothing was synced", as_json)
+        return refused("read-only: nothing was synced", as_json=as_json)
     if settings.mongodb_uri is None:
-        return _refused("no database is configured: set MONGODB_URI", as_json)
+        return refused("no database is configured: set MONGODB_URI", as_json=as_json)
     deadline = time.monotonic() + timeout
     with _running(settings) as engine:
         seen = wait_for(engine, lambda s: bool(s.feeds) and not s.starting, timeout)
         chosen, problem = _choose(seen, names)
         if problem:
-            return _finish({"ok": False, "code": _word(USAGE), "message": problem}, USAGE, as_json)
+            return finish({"ok": False, "code": _word(USAGE), "message": problem}, USAGE, as_json)
         asked_at = now_ms()
         engine.submit(SyncAgents(tuple(a.key for a in chosen)))
         ids = {a.key for a in chosen}
@@ -79,7 +81,7 @@ def sync(settings: Settings, names: tuple[str, ...], *, as_json: bool, timeout: 
     code = DONE if not failed else (reached or FAILED)
     message = f"{len(rows) - len(failed)} of {len(rows)} agents synced"
     document = {"ok": code == DONE, "code": _word(code), "message": message, "agents": rows}
-    return _finish(document, code, as_json)
+    return finish(document, code, as_json)
 
 
 def _choose(seen: FleetSnapshot, names: tuple[str, ...]) -> tuple[list[AgentView], str]:
@@ -137,7 +139,7 @@ def wait_for(engine: EngineThread, wanted: Callable[[FleetSnapshot], bool], time
 
 @contextmanager
 def _running(settings: Settings) -> Iterator[EngineThread]:
-    with _logging(settings):
+    with logging_to_file(settings):
         engine = engine_thread(settings)
         engine.start()
         try:
@@ -147,7 +149,8 @@ def _running(settings: Settings) -> Iterator[EngineThread]:
 
 
 @contextmanager
-def _logging(settings: Settings) -> Iterator[None]:
+def logging_to_file(settings: Settings) -> Iterator[None]:
+    """The log file, while a command runs."""
     try:
         close = logs.configure(settings.state_folder, settings.log_level)
     except OSError as error:
@@ -194,11 +197,13 @@ def _print_fleet(seen: FleetSnapshot) -> None:
         click.echo(f"{feed.name:<20} {feed.state}{'  ' + feed.detail if feed.detail else ''}", err=True)
 
 
-def _refused(message: str, as_json: bool) -> int:
-    return _finish({"ok": False, "code": _word(REFUSED), "message": message}, REFUSED, as_json)
+def refused(message: str, *, as_json: bool) -> int:
+    """Say why nothing was done; returns the exit code."""
+    return finish({"ok": False, "code": _word(REFUSED), "message": message}, REFUSED, as_json)
 
 
-def _finish(document: dict[str, Any], code: int, as_json: bool) -> int:
+def finish(document: dict[str, Any], code: int, as_json: bool) -> int:
+    """Print an answer, as JSON or for people; returns the exit code."""
     if as_json:
         click.echo(json.dumps(document, indent=1))
         return code

@@ -24,6 +24,7 @@ from pydantic_settings import (
 )
 
 from aster_tui import locations
+from aster_tui.domain.symbols import symbol_of
 
 ProfileName = Literal["mainnet", "testnet", "practice"]
 
@@ -97,6 +98,63 @@ class Settings(BaseSettings):
     no_keys: bool = False
     """Load no key at all: MongoDB and public streams only (implies read_only)."""
 
+    max_order_percent: Decimal = Field(default=Decimal(20), gt=0, le=100)
+    """Safeguard: the largest order, in percent of the agent's balance."""
+
+    max_positions: int = Field(default=5, ge=1, le=100)
+    """Safeguard: how many positions an agent may have open."""
+
+    max_exposure_percent: Decimal = Field(default=Decimal(70), gt=0, le=100)
+    """Safeguard: all positions together, in percent of balance × max_leverage."""
+
+    max_leverage: int = Field(default=10, ge=1, le=125)
+    """Safeguard: the highest leverage."""
+
+    price_collar_percent: Decimal = Field(default=Decimal(2), ge=0, le=100)
+    """Safeguard: how far a decision's price may be from the mark; 0 switches it off."""
+
+    stale_price_seconds: int = Field(default=5, ge=1, le=600)
+    """Safeguard: how old the mark price may be."""
+
+    stale_balance_seconds: int = Field(default=120, ge=1, le=3600)
+    """Safeguard: how old the balance may be."""
+
+    daily_loss_percent: Decimal = Field(default=Decimal(10), ge=0, le=100)
+    """Safeguard: after this loss in a UTC day nothing new is opened; 0 switches it off."""
+
+    orders_per_minute: int = Field(default=20, ge=0, le=1000)
+    """Safeguard: orders of an agent that add risk, per minute; 0 switches it off."""
+
+    duplicate_seconds: int = Field(default=30, ge=0, le=3600)
+    """Safeguard: for how long the same order is taken for a duplicate."""
+
+    allow_symbols: str = ""
+    """Safeguard: the symbols to trade, separated by commas; empty for all."""
+
+    deny_symbols: str = ""
+    """Safeguard: symbols not to trade, separated by commas."""
+
+    decision_max_age_seconds: int = Field(default=60, ge=1, le=86_400)
+    """How old a queued decision may be when its turn comes."""
+
+    close_unprotected: bool = True
+    """Whether a position whose stop or target cannot be placed is closed at once."""
+
+    fall_back_to_paper: bool = True
+    """Whether an agent goes on on paper after an order of it failed."""
+
+    protective_price: Literal["MARK_PRICE", "CONTRACT_PRICE"] = "MARK_PRICE"
+    """The price that triggers stops and targets."""
+
+    trade_without_database: bool = True
+    """Whether a worker that cannot reach MongoDB goes on with the agents it holds."""
+
+    paper_slippage_bp: Decimal = Field(default=Decimal(2), ge=0, le=1000)
+    """Paper: how much worse than the mark a fill is, in basis points."""
+
+    paper_fee_percent: Decimal = Field(default=Decimal("0.04"), ge=0, le=5)
+    """Paper: the fee of each fill, in percent of its notional."""
+
     state_dir: Path | None = None
     """Folder of logs, journal and remembered console state (default: the XDG state folder)."""
 
@@ -130,6 +188,11 @@ class Settings(BaseSettings):
             return "TESTNET"
         # An address nobody knows is treated as the most dangerous thing it can be.
         return "MAINNET"
+
+    def symbols(self, name: str) -> frozenset[str]:
+        """The symbols of a list setting, in the exchange's spelling."""
+        words = str(getattr(self, name)).replace(",", " ").split()
+        return frozenset(symbol_of(word) for word in words)
 
     @property
     def state_folder(self) -> Path:

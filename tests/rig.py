@@ -46,11 +46,13 @@ def settings(
 
 
 @contextmanager
-def running(chosen: Settings, environment: Mapping[str, str] | None = None) -> Iterator[EngineThread]:
+def running(
+    chosen: Settings, environment: Mapping[str, str] | None = None, *, working: bool = False
+) -> Iterator[EngineThread]:
     """An engine on its thread."""
 
     async def make() -> Engine:
-        return Engine(chosen, environment or {})
+        return Engine(chosen, environment or {}, working=working)
 
     engine = EngineThread(make, FleetSnapshot())
     engine.start()

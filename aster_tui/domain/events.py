@@ -230,7 +230,8 @@ class ErrorRaised:
     """Something went wrong, in people's words.
 
     ``source`` names the part (exchange, stream, mongo, agent …), ``code`` the venue's or HTTP code if
-    there is one, ``remedy`` what to do about it, ``raw`` the answer as it came (secrets removed).
+    there is one, ``remedy`` what to do about it, ``raw`` the answer as it came (secrets removed). One that
+    was read from the database has the time it was raised at in ``recorded_at``.
     """
 
     at: int
@@ -240,6 +241,7 @@ class ErrorRaised:
     code: str = ""
     remedy: str = ""
     raw: str = ""
+    recorded_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,7 @@ class FleetState:
         self.order_views: tuple[OrderView, ...] | None = None
         self.error_views: tuple[ErrorView, ...] | None = None
         self.errors: dict[str, ErrorView] = {}
+        self._raised_at: dict[str, int] = {}
         self.last_error: dict[str, str] = {}
         self.feeds: dict[str, FeedView] = {}
         self.syncs: dict[str, SyncView] = {}
@@ -285,6 +286,9 @@ class FleetState:
 
     def _error_raised(self, event: ev.ErrorRaised) -> bool:
         key = _error_key(event)
+        if event.recorded_at and self._raised_at.get(key) == event.recorded_at:
+            return False  # our own, back from the database
+        self._raised_at[key] = event.at
         self.error_views = None
         known = self.errors.pop(key, None)
         self.errors[key] = ErrorView(
@@ -301,7 +305,9 @@ class FleetState:
         if event.agent:
             self.last_error[event.agent] = event.message
         while len(self.errors) > ERROR_LINES:
-            del self.errors[next(iter(self.errors))]
+            oldest = next(iter(self.errors))
+            del self.errors[oldest]
+            self._raised_at.pop(oldest, None)
         return True
 
     def _clock_measured(self, event: ev.ClockMeasured) -> bool:

@@ -30,7 +30,7 @@ class OrderRecord:
     """One order from intent to end. Quantities in the base asset, prices and fees in USDT, times in Unix ms.
 
     ``mark_price`` is the mark at decision time. ``commission`` and ``realized`` add up the fills in
-    ``trade_ids``; ``answered_at`` minus ``intent_at`` is the latency.
+    ``trade_ids``; ``answered_at`` minus ``intent_at`` is the latency, ``executed_at`` when it first filled.
     """
 
     client_order_id: str
@@ -61,6 +61,7 @@ class OrderRecord:
     realized: Decimal = ZERO
     trade_ids: tuple[int, ...] = ()
     answered_at: int = 0
+    executed_at: int = 0
     doubted: bool = False
     error_code: str = ""
     error: str = ""
@@ -138,6 +139,7 @@ def _placed(record: OrderRecord, kind: Kind, at: int, data: Mapping[str, Any]) -
         executed=executed,
         average_price=Decimal(str(data.get("average_price", 0))) or record.average_price,
         answered_at=record.answered_at or at,
+        executed_at=at if executed > record.executed and not record.executed_at else record.executed_at,
         doubted=record.doubted or (kind == "resolved"),
         updated_at=at,
     )

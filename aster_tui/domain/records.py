@@ -39,8 +39,10 @@ def parse_order_record(raw: Mapping[str, Any]) -> OrderRecorded:
 def parse_error_record(raw: Mapping[str, Any]) -> ErrorRaised:
     """One document of ``errors``."""
     fields = Fields(raw, "error")
+    at = fields.whole("timestamp", optional=True)
     return ErrorRaised(
-        at=fields.whole("timestamp", optional=True),
+        at=at,
+        recorded_at=at or 1,
         source=fields.text("source", "agent", optional=True),
         message=fields.text("message", "(no text)"),
         agent=fields.text("agentName", optional=True) or None,

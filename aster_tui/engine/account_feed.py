@@ -12,6 +12,7 @@ from aster_tui.aster.nonces import NonceSource
 from aster_tui.aster.rest import Observer
 from aster_tui.aster.signing import Signer
 from aster_tui.aster.streams import UserStream
+from aster_tui.aster.trader import Trader
 from aster_tui.aster.venue import Venue, Wallet
 from aster_tui.domain.documents import AgentDocument
 from aster_tui.domain.events import (
@@ -212,6 +213,7 @@ class AccountFeeds:
         no_keys: bool,
         on_weight: Callable[[int], None],
         nonces: NonceSource,
+        trading: bool = False,
     ) -> None:
         self._core = core
         self._venue = venue
@@ -219,6 +221,7 @@ class AccountFeeds:
         self._no_keys = no_keys
         self._on_weight = on_weight
         self._nonces = nonces
+        self._trading = trading
         self._tasks = Tasks(core)
         self._running: dict[str, _Running] = {}
         self._told: set[str] = set()
@@ -237,6 +240,14 @@ class AccountFeeds:
         """The client that reads an account, if its feed runs."""
         running = self._running.get(account_key(account))
         return running.feed.client if running else None
+
+    def trader(self, account: str) -> Trader | None:
+        """The client that trades on an account, if its feed runs and something may be changed here."""
+        client = self.client(account)
+        if not isinstance(client, Trader):
+            return None
+        client.rules = self._core.state.rules or None
+        return client
 
     async def run(self) -> None:
         """Until cancelled; ends every feed on the way out."""
@@ -295,7 +306,9 @@ class AccountFeeds:
     def _start(
         self, account: str, agent: AgentDocument, keys: AgentKeys, signer: Signer, identity: tuple[str, ...]
     ) -> None:
-        client = Observer(
+        # Read-only is a type: where nothing may be changed there is no client that could.
+        kind = Trader if self._trading else Observer
+        client = kind(
             self._venue,
             Wallet(keys.user, signer),
             nonces=self._nonces,

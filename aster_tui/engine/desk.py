@@ -21,6 +21,7 @@ from aster_tui.domain.client_ids import Purpose
 from aster_tui.domain.events import OrderUpdate
 from aster_tui.domain.lifecycle import OrderRecord, told_of
 from aster_tui.domain.outcomes import Done
+from aster_tui.domain.trading import Order
 from aster_tui.engine.core import now_ms
 from aster_tui.engine.outcomes import Resolver
 from aster_tui.store.journal import Journal
@@ -73,6 +74,7 @@ class OrderDesk:
         self._journal = journal
         self._on_record = on_record or (lambda record: None)
         self._resolving: dict[str, Resolver] = {}
+        self._running: set[asyncio.Task[Sent]] = set()
 
     async def place(
         self,
@@ -91,7 +93,28 @@ class OrderDesk:
             StoreError: it could not be written down, so it was not sent.
         """
         prepared = client.prepare_order(request, whose.mark_price)
-        record = _intended(prepared, whose)
+        # Whoever waits may be stopped; what was begun is followed to its end all the same.
+        task = asyncio.create_task(self.carry(client, prepared, intended(prepared, whose), permit))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+    async def close(self, patience_s: float) -> None:
+        """Wait for what is under way; what takes longer is found out at the next start."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=patience_s)
+        for task in self._running:
+            task.cancel()
+
+    async def carry(
+        self,
+        client: Trader,
+        prepared: PreparedOrder,
+        record: OrderRecord,
+        permit: Callable[[], None] | None = None,
+    ) -> Sent:
+        """Write a signed order down, send it, and follow it until it is certain. Raises what :meth:`place`
+        raises."""
         await self._journal.intend(record)
         self._on_record(record)
         try:
@@ -143,6 +166,12 @@ class OrderDesk:
         after = await self._journal.append(order.client_order_id, "update", update.at, told_of(order))
         self._on_record(after)
 
+    async def told(self, order: Order) -> None:
+        """The exchange told of an order in an answer."""
+        if await self._journal.order(order.client_order_id) is not None:
+            name, at = order.client_order_id, order.updated_at or now_ms()
+            self._on_record(await self._journal.append(name, "update", at, told_of(order)))
+
     async def _resolve(
         self, client: Trader, record: OrderRecord, prepared: PreparedOrder, error: AsterError | None
     ) -> Sent:
@@ -185,7 +214,8 @@ async def recover_all(
     )
 
 
-def _intended(prepared: PreparedOrder, whose: OrderFor) -> OrderRecord:
+def intended(prepared: PreparedOrder, whose: OrderFor) -> OrderRecord:
+    """The record with which an order's life begins."""
     request = prepared.request
     return OrderRecord(
         client_order_id=request.client_order_id,

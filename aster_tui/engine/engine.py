@@ -21,9 +21,11 @@ from aster_tui.engine.core import Core, Watchdog
 from aster_tui.engine.store_feed import MONGO, StoreFeed
 from aster_tui.engine.supervise import keep_running
 from aster_tui.engine.sync import SyncService
+from aster_tui.engine.trade_room import TradeRoom
 from aster_tui.engine.venue_feed import EXCHANGE, MARKS, VenueFeed
-from aster_tui.store.base import StoreReader, StoreWriter
-from aster_tui.store.mongo import MongoWriter, connect
+from aster_tui.store.base import StoreReader
+from aster_tui.store.mongo import connect
+from aster_tui.store.trading import TradingStore, trading_store
 
 
 class Engine:
@@ -32,9 +34,18 @@ class Engine:
     Args:
         settings: the settings in force.
         environment: the variables that name agents' addresses and keys.
+        working: whether queued decisions are taken and carried out here.
+        agents: then only those of these agents (lower-case names; empty for all).
     """
 
-    def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        environment: Mapping[str, str],
+        *,
+        working: bool = False,
+        agents: frozenset[str] = frozenset(),
+    ) -> None:
         self.core = Core(
             network=settings.network,
             read_only=settings.watching,
@@ -66,8 +77,14 @@ class Engine:
             no_keys=settings.no_keys,
             on_weight=self._weight,
             nonces=self._nonces,
+            trading=not settings.watching,
         )
-        writer: StoreWriter | None = self._store if isinstance(self._store, MongoWriter) else None
+        writer = self._store if isinstance(self._store, TradingStore) else None
+        self.room: TradeRoom | None = None
+        if not settings.watching:
+            self.room = TradeRoom(
+                self.core, settings, writer, self._accounts.trader, working=working, agents=agents
+            )
         self._sync = SyncService(
             self.core,
             client=self._accounts.client,
@@ -86,19 +103,32 @@ class Engine:
         core.listen(self._accounts.listen)
         core.listen(self._sync.listen)
         core.listen(Alarms(core).listen)
+        if self.room is not None:
+            core.listen(self.room.listen)
+        feeds = asyncio.create_task(self._feeds(publish))
+        trading = [asyncio.create_task(keep_running(core, "the trading", self.room.run))] if self.room else []
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(core.publish_on_a_clock(publish))
-                tasks.create_task(keep_running(core, "the watchdog", self._watchdog.run))
-                tasks.create_task(keep_running(core, "the accounts", self._accounts.run))
-                tasks.create_task(keep_running(core, "the exchange feed", self._feed.run))
-                tasks.create_task(keep_running(core, "the database feed", self._documents.run))
-                tasks.create_task(keep_running(core, "the sync", self._sync.run))
+            await asyncio.wait({feeds})
+            feeds.result()
         finally:
+            # Orders that are under way need their connections: what trades ends first.
+            for task in (*trading, feeds):
+                task.cancel()
+                await asyncio.wait({task})
             await self._public.aclose()
             if self._store is not None:
                 await self._store.close()
             self._nonces.close()
+
+    async def _feeds(self, publish: Callable[[FleetSnapshot], None]) -> None:
+        core = self.core
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(core.publish_on_a_clock(publish))
+            tasks.create_task(keep_running(core, "the watchdog", self._watchdog.run))
+            tasks.create_task(keep_running(core, "the accounts", self._accounts.run))
+            tasks.create_task(keep_running(core, "the exchange feed", self._feed.run))
+            tasks.create_task(keep_running(core, "the database feed", self._documents.run))
+            tasks.create_task(keep_running(core, "the sync", self._sync.run))
 
     def submit(self, command: Command) -> None:
         """Take a command; called on the engine's loop."""
@@ -112,11 +142,10 @@ class Engine:
 def _store(settings: Settings) -> StoreReader | None:
     if settings.mongodb_uri is None:
         return None
-    return connect(
-        settings.mongodb_uri.get_secret_value(),
-        settings.mongodb_database,
-        writable=not settings.watching,
-    )
+    uri = settings.mongodb_uri.get_secret_value()
+    if settings.watching:
+        return connect(uri, settings.mongodb_database, writable=False)
+    return trading_store(uri, settings.mongodb_database)
 
 
 def _blocked(settings: Settings) -> str:

@@ -49,6 +49,14 @@ create table if not exists orders (
 ) without rowid;
 create index if not exists orders_by_state on orders (state);
 create index if not exists orders_by_agent on orders (agent_id, intent_at);
+create table if not exists decisions (
+    number integer primary key autoincrement,
+    decision_id text not null unique,
+    agent text not null,
+    state text not null,
+    document text not null
+);
+create table if not exists names (name text primary key, value text not null) without rowid;
 create table if not exists marks (name text primary key, value integer not null) without rowid;
 """
 
@@ -80,6 +88,8 @@ class Journal:
         self._lock = -1
         #: The name under which this process owns what it wrote.
         self.owner = secrets.token_hex(8)
+        #: The name of the journal itself, the same for every process and run.
+        self.name = ""
 
     async def open(self) -> None:
         """Open the file, and claim this process's name."""
@@ -111,9 +121,32 @@ class Journal:
         data = {name: getattr(error, name) for name in error.__slots__}
         await self._run(lambda: self._insert(error.at, "", "error", data))
 
+    async def note(self, kind: str, at: int, data: Mapping[str, Any]) -> None:
+        """Keep anything else that the database is to be told, in its place among the orders."""
+        await self._run(lambda: self._insert(at, "", kind, data))
+
+    async def queue(self, decision_id: str, agent: str, document: Mapping[str, Any]) -> None:
+        """Queue a decision on this machine, for when the database cannot be reached."""
+        values = (decision_id, agent.lower(), _json(document))
+        await self._run(
+            lambda: self._db.execute(
+                "insert or ignore into decisions (decision_id, agent, state, document)"
+                " values (?, ?, 'queued', ?)",
+                values,
+            )
+        )
+
+    async def claim(self, agent: str) -> Mapping[str, Any] | None:
+        """Take the oldest decision queued on this machine for an agent (by name); each is taken once."""
+        return await self._run(lambda: self._claim(agent.lower()))
+
     async def order(self, client_order_id: str) -> OrderRecord | None:
         """One order."""
         return await self._run(lambda: self._order(client_order_id))
+
+    async def order_before(self, client_order_id: str, seq: int) -> OrderRecord | None:
+        """What an order was before a line, added up from its lines."""
+        return await self._run(lambda: self._before(client_order_id, seq))
 
     async def orders(self, *, agent_id: str | None = None, since: int = 0) -> list[OrderRecord]:
         """Orders intended since a time, oldest first."""
@@ -129,6 +162,10 @@ class Journal:
     async def entries_after(self, mark: str, limit: int) -> list[Entry]:
         """The entries after a named mark, oldest first."""
         return await self._run(lambda: self._entries_after(mark, limit))
+
+    async def entries_since(self, seq: int, limit: int) -> list[Entry]:
+        """The entries after a line, oldest first."""
+        return await self._run(lambda: self._entries_since(seq, limit))
 
     async def move_mark(self, mark: str, seq: int) -> None:
         """Everything up to ``seq`` was dealt with."""
@@ -168,6 +205,8 @@ class Journal:
         database.execute("pragma journal_mode = wal")
         database.execute("pragma synchronous = full")
         database.executescript(_SCHEMA)
+        database.execute("insert or ignore into names values ('journal', ?)", (secrets.token_hex(6),))
+        self.name = database.execute("select value from names where name = 'journal'").fetchone()[0]
         self._database = database
 
     def _close(self) -> None:
@@ -237,6 +276,18 @@ class Journal:
         found = self._select("client_order_id = ?", [name])
         return found[0] if found else None
 
+    def _before(self, name: str, seq: int) -> OrderRecord | None:
+        rows = self._db.execute(
+            "select kind, at, data from entries where client_order_id = ? and seq < ? order by seq",
+            (name, seq),
+        ).fetchall()
+        if not rows:
+            return None
+        record = from_data(json.loads(rows[0][2]))
+        for kind, at, data in rows[1:]:
+            record = applied(record, kind, at, json.loads(data))
+        return record
+
     def _select(self, where: str, values: list[Any]) -> list[OrderRecord]:
         rows = self._db.execute(f"select record from orders where {where}", values)
         return [from_data(json.loads(row[0])) for row in rows]
@@ -266,6 +317,15 @@ class Journal:
         os.close(descriptor)
         return True
 
+    def _claim(self, agent: str) -> Mapping[str, Any] | None:
+        row = self._db.execute(
+            "update decisions set state = 'claimed' where number = (select number from decisions"
+            " where agent = ? and state = 'queued' order by number limit 1) and state = 'queued'"
+            " returning document",
+            (agent,),
+        ).fetchone()
+        return None if row is None else dict(json.loads(row[0]))
+
     def _entries_after(self, mark: str, limit: int) -> list[Entry]:
         rows = self._db.execute(
             "select seq, at, client_order_id, kind, data from entries"
@@ -273,6 +333,13 @@ class Journal:
             (mark, limit),
         )
         return [Entry(seq, at, name, kind, json.loads(data)) for seq, at, name, kind, data in rows]
+
+    def _entries_since(self, seq: int, limit: int) -> list[Entry]:
+        rows = self._db.execute(
+            "select seq, at, client_order_id, kind, data from entries where seq > ? order by seq limit ?",
+            (seq, limit),
+        )
+        return [Entry(n, at, name, kind, json.loads(data)) for n, at, name, kind, data in rows]
 
     def _move_mark(self, mark: str, seq: int) -> None:
         # Never back: another process may have got further.

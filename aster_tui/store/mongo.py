@@ -201,7 +201,7 @@ class MongoWriter(MongoReader):
         """One order by its ``clientOrderId``, with its history."""
         orders = (await self._database()).orders
         now = datetime.now(UTC)
-        fields = {key: _exact(value) for key, value in record.items()}
+        fields = exact_values(record)
         update = {
             "$set": {**fields, "updatedAt": now},
             "$setOnInsert": {"createdAt": now},
@@ -298,10 +298,11 @@ def ids(text: str) -> list[Any]:
     return [text, ObjectId(text)] if ObjectId.is_valid(text) else [text]
 
 
-def _exact(value: Any) -> Any:
+def exact_values(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields with their Decimals as Decimal128, so that no decimal is lost."""
     from bson import Decimal128
 
-    return Decimal128(value) if isinstance(value, Decimal) else value
+    return {k: Decimal128(v) if isinstance(v, Decimal) else v for k, v in fields.items()}
 
 
 def _trade(

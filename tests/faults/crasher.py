@@ -22,7 +22,7 @@ from aster_tui.aster.signing import Signer
 from aster_tui.aster.trader import Trader
 from aster_tui.aster.venue import Venue, Wallet
 from aster_tui.domain.keys import PrivateKey
-from aster_tui.engine.desk import OrderDesk, OrderFor
+from aster_tui.engine.desk import OrderDesk, OrderFor, intended
 from aster_tui.store.journal import Journal
 
 WINDOW_S = 1
@@ -76,7 +76,9 @@ async def order(ready: dict[str, Any], state: Path, point: int, moment: str) -> 
         "BTCUSDT", "BUY" if point % 2 else "SELL", "MARKET", f"{moment}-{point}", quantity=Decimal("0.001")
     )
     whose = OrderFor(ready["accounts"][0]["user"], "id", "Agent", "entry")
-    await KilledAt(desk.place(client, request, whose), point, moment)
+    # place() shields this from whoever waits for it; all of the order's life is in it.
+    prepared = client.prepare_order(request)
+    await KilledAt(desk.carry(client, prepared, intended(prepared, whose)), point, moment)
     await journal.close()
     await client.aclose()
 

@@ -1,0 +1,50 @@
+"""Whose position is it: each agent's share of an account, from the journal's executions. Pure.
+
+Agents that share an account share its positions at the exchange; what each of them bought and sold is known
+by the client order ids of its orders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from aster_tui.domain.lifecycle import OrderRecord
+from aster_tui.domain.trading import ZERO
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One agent's part of a position: signed quantity, average entry price (USDT), since when (Unix ms)."""
+
+    agent_id: str
+    symbol: str
+    quantity: Decimal = ZERO
+    entry_price: Decimal = ZERO
+    opened_at: int = 0
+
+    def after(self, quantity: Decimal, price: Decimal, at: int) -> Share:
+        """The share after a fill; ``quantity`` is signed."""
+        total = self.quantity + quantity
+        if not total:
+            return replace(self, quantity=ZERO, entry_price=ZERO, opened_at=0)
+        if self.quantity and (total > 0) == (self.quantity > 0):
+            if abs(total) < abs(self.quantity):
+                return replace(self, quantity=total)
+            cost = self.quantity * self.entry_price + quantity * price
+            return replace(self, quantity=total, entry_price=cost / total)
+        return replace(self, quantity=total, entry_price=price, opened_at=at)
+
+
+def shares(records: Iterable[OrderRecord]) -> dict[Key, Share]:
+    """The share of every (agent id, symbol) that is not flat."""
+    found: dict[Key, Share] = {}
+    executed = [r for r in records if r.executed]
+    for record in sorted(executed, key=lambda r: (r.executed_at or r.intent_at, r.intent_at)):
+        key = (record.agent_id, record.symbol)
+        before = found.get(key) or Share(*key)
+        found[key] = before.after(record.signed, record.average_price, record.executed_at or record.intent_at)
+    return {key: share for key, share in found.items() if share.quantity}

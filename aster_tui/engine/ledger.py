@@ -1,0 +1,86 @@
+"""The journal's orders in memory: what each agent did, whoever of this machine's processes sent it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from aster_tui.domain.client_ids import Purpose
+from aster_tui.domain.lifecycle import OrderRecord, applied, from_data
+from aster_tui.domain.safeguards import DAY_MS
+from aster_tui.domain.shares import Key, Share, shares
+from aster_tui.domain.trading import ZERO, account_key
+from aster_tui.store.journal import Journal
+
+AT_ONCE = 2_000
+#: Errors older than this are of no figure but "all", which counts orders only.
+ERRORS_KEPT = 5_000
+
+
+class Ledger:
+    """Follows the journal. :meth:`refresh` before asking; what this process does is in it at once."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._seq = 0
+        self.records: dict[str, OrderRecord] = {}
+        self.errors: list[tuple[int, str, str]] = []
+        self._shares: dict[Key, Share] | None = None
+
+    async def refresh(self) -> None:
+        """Read what the journal has got since."""
+        while entries := await self._journal.entries_since(self._seq, AT_ONCE):
+            for entry in entries:
+                self._seq = entry.seq
+                if entry.kind == "error":
+                    kind = str(entry.data.get("code") or entry.data.get("source", "other"))
+                    self.errors.append((entry.at, str(entry.data.get("agent") or ""), kind))
+                    del self.errors[:-ERRORS_KEPT]
+                if not entry.client_order_id:
+                    continue
+                known = self.records.get(entry.client_order_id)
+                if entry.kind == "intent":
+                    self.records[entry.client_order_id] = from_data(entry.data)
+                elif known is not None:
+                    after = applied(known, entry.kind, entry.at, entry.data)  # type: ignore[arg-type]
+                    self.records[entry.client_order_id] = after
+            self._shares = None
+
+    def shares(self) -> dict[Key, Share]:
+        """Each agent's part of each symbol."""
+        if self._shares is None:
+            self._shares = shares(self.records.values())
+        return self._shares
+
+    def of_agent(self, agent_id: str, symbol: str | None = None) -> list[OrderRecord]:
+        """An agent's orders, oldest first."""
+        return [r for r in self.records.values() if r.agent_id == agent_id and symbol in (None, r.symbol)]
+
+    def open_protection(self, agent_id: str, symbol: str) -> list[OrderRecord]:
+        """An agent's stops and targets that still wait."""
+        kinds: tuple[Purpose, ...] = ("stop", "target")
+        return [r for r in self.of_agent(agent_id, symbol) if r.purpose in kinds and r.state == "open"]
+
+    def of_decision(self, decision_id: str) -> list[OrderRecord]:
+        """The orders of a decision."""
+        return [r for r in self.records.values() if r.decision_id == decision_id]
+
+    def knows(self, account: str, symbol: str) -> bool:
+        """Whether anything of this journal was executed in a symbol of an account."""
+        key = account_key(account)
+        return any(
+            r.symbol == symbol and r.executed and account_key(r.account) == key for r in self.records.values()
+        )
+
+    def recent(self, agent_id: str, now: int, span_ms: int = 600_000) -> tuple[tuple[int, str, str], ...]:
+        """An agent's orders that added risk in the last minutes: (time, symbol, side)."""
+        return tuple(
+            (r.intent_at, r.symbol, r.side)
+            for r in self.of_agent(agent_id)
+            if not r.reduce_only and r.intent_at > now - span_ms and r.state not in ("refused", "unsent")
+        )
+
+    def lost_today(self, agent_id: str, now: int) -> Decimal:
+        """What an agent's fills of this UTC day cost, USDT; 0 when they earned."""
+        begin = now - now % DAY_MS
+        today = [r for r in self.of_agent(agent_id) if r.executed_at >= begin]
+        return max(ZERO, sum((r.commission - r.realized for r in today), ZERO))

@@ -1,0 +1,186 @@
+"""From the journal into MongoDB: orders, errors, paper documents and decisions, in order, each exactly once.
+
+A database that is away delays this and loses nothing. One process of a machine does it at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aster_tui.domain.events import ErrorRaised
+from aster_tui.domain.lifecycle import OrderRecord, from_data
+from aster_tui.domain.records import error_record
+from aster_tui.engine.core import Core
+from aster_tui.store.base import StoreError, StoreUnavailable
+from aster_tui.store.journal import Entry, Journal
+from aster_tui.store.trading import TradingStore
+
+MARK = "mongo"
+AT_ONCE = 200
+IDLE_SECONDS, AWAY_SECONDS = 0.3, 1.0
+
+
+class Outbox:
+    """Feeds one database from one journal."""
+
+    def __init__(self, core: Core, journal: Journal, store: TradingStore, folder: Path) -> None:
+        self._core = core
+        self._journal = journal
+        self._store = store
+        self._lock_path = folder / "journal" / "outbox.lock"
+        self._known: dict[str, OrderRecord] = {}
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            while not _taken(lock):  # noqa: ASYNC110 - a lock of another process sets no event
+                await asyncio.sleep(AWAY_SECONDS)  # another process of this machine does it
+            await self._feed()
+        finally:
+            os.close(lock)
+
+    async def drained(self) -> bool:
+        """Whether the database knows everything."""
+        return not await self._journal.counts(MARK)
+
+    async def _feed(self) -> None:
+        told = False
+        while True:
+            try:
+                moved = await self.step()
+            except StoreError as error:
+                if not told:
+                    told = True
+                    self._core.problem(
+                        "mongo", f"the database is not told of orders now: {error}", remedy=_REMEDY
+                    )
+                await asyncio.sleep(AWAY_SECONDS)
+                continue
+            told = False
+            if not moved:
+                await asyncio.sleep(IDLE_SECONDS)
+
+    async def step(self) -> int:
+        """Write the next lines; how many there were.
+
+        Raises:
+            StoreError: the database did not take one; it is tried again by the next step.
+        """
+        entries = await self._journal.entries_after(MARK, AT_ONCE)
+        for entry in entries:
+            try:
+                await self._write(entry)
+            except StoreUnavailable:
+                raise
+            except StoreError as error:
+                # A line the database refuses for itself must not hold up all that come after it.
+                self._core.problem(
+                    "mongo", f"a line of the journal was refused: {error}", remedy=error.remedy
+                )
+            await self._journal.move_mark(MARK, entry.seq)
+        return len(entries)
+
+    async def _write(self, entry: Entry) -> None:
+        data, store = entry.data, self._store
+        if entry.client_order_id:
+            await self._order(entry)
+        elif entry.kind == "error":
+            error = ErrorRaised(**data)
+            await store.record_error(f"{self._journal.name}-{entry.seq}", error_record(error))
+        elif entry.kind == "decision":
+            await store.finish_decision(data["decision_id"], data["fields"])
+        elif entry.kind == "queued":
+            await store.queue_decision(data)
+        elif entry.kind == "paper-entry":
+            await store.enter_paper(data["position"], data.get("trade", {}), shadow=data["shadow"])
+        elif entry.kind == "paper-exit":
+            await store.exit_paper(
+                data["position_id"], data["fields"], data.get("trade", {}), shadow=data["shadow"]
+            )
+        elif entry.kind == "mode":
+            await store.set_paper(data["agent_id"], data["paper"])
+
+    async def _order(self, entry: Entry) -> None:
+        # What an order was after each line is added up again, so that the history is told in its order.
+        from aster_tui.domain.lifecycle import applied
+
+        name = entry.client_order_id
+        if entry.kind == "intent":
+            record = from_data(entry.data)
+        else:
+            before = self._known.get(name) or await self._journal.order_before(name, entry.seq)
+            if before is None:
+                return
+            record = applied(before, entry.kind, entry.at, entry.data)  # type: ignore[arg-type]
+        self._known[name] = record
+        if not record.live and len(self._known) > AT_ONCE:
+            self._known = {n: r for n, r in self._known.items() if r.live}
+        line = {"at": entry.at, "kind": entry.kind, "seq": entry.seq, **_shown(entry)}
+        await self._store.record_order(entry.seq, order_document(record), line)
+
+
+def _shown(entry: Entry) -> Mapping[str, Any]:
+    return {} if entry.kind == "intent" else {k: v for k, v in entry.data.items() if v not in ("", None)}
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+_REMEDY = "trading goes on; it is told as soon as the database is back"
+
+
+def order_document(record: OrderRecord) -> dict[str, Any]:
+    """The document of ``orders``. Exact decimals; times are Unix ms."""
+    return {
+        "clientOrderId": record.client_order_id,
+        "orderId": record.order_id,
+        "agentId": record.agent_id,
+        "agentName": record.agent,
+        "account": record.account,
+        "symbol": record.symbol,
+        "side": record.side,
+        "positionSide": record.position_side,
+        "type": record.order_type,
+        "purpose": record.purpose,
+        "quantity": record.quantity,
+        "price": record.price or record.stop_price,
+        "stopPrice": record.stop_price,
+        "reduceOnly": record.reduce_only,
+        "state": record.state,
+        "status": record.status or _STATUS.get(record.state, "UNKNOWN"),
+        "executed": record.executed,
+        "averagePrice": record.average_price,
+        "markPrice": record.mark_price,
+        "slippageBp": record.slippage_bp,
+        "commission": record.commission,
+        "realized": record.realized,
+        "nonce": record.nonce,
+        "decisionId": record.decision_id,
+        "epoch": record.epoch,
+        "latencyMs": record.latency_ms,
+        "errorCode": record.error_code,
+        "error": record.error,
+        "timestamp": record.intent_at,
+        "answeredAt": record.answered_at,
+        "executedAt": record.executed_at,
+    }
+
+
+_STATUS = {
+    "intent": "INTENT",
+    "refused": "REJECTED",
+    "unsent": "UNSENT",
+    "never-placed": "NEVER_PLACED",
+    "unknown": "UNKNOWN",
+}

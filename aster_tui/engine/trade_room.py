@@ -1,0 +1,185 @@
+"""All that trades, put together: the journal and what follows it, the executor, the paper books, the
+worker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from aster_tui.aster.trader import Trader
+from aster_tui.config import Settings
+from aster_tui.domain.documents import AgentDocument
+from aster_tui.domain.events import ErrorRaised, Event
+from aster_tui.domain.paper import PaperCosts
+from aster_tui.domain.safeguards import Limits
+from aster_tui.engine.core import Core
+from aster_tui.engine.desk import OrderDesk
+from aster_tui.engine.executor import Executor, Rules
+from aster_tui.engine.guardian import Guardian
+from aster_tui.engine.ledger import Ledger
+from aster_tui.engine.outbox import Outbox
+from aster_tui.engine.paper import PaperDesk
+from aster_tui.engine.supervise import keep_running
+from aster_tui.engine.worker import Worker, WorkerRules
+from aster_tui.store.base import StoreError
+from aster_tui.store.journal import Journal
+from aster_tui.store.trading import TradingStore
+
+CONTROLS_SECONDS = 1.0
+FLEET = "fleet"
+
+
+class Controls:
+    """Who may add no risk, as persons set it in the database; the last known word stands while it is away."""
+
+    def __init__(self, store: TradingStore) -> None:
+        self._store = store
+        self._known: dict[str, tuple[str, str]] = {}
+
+    def halted(self, agent: AgentDocument) -> str:
+        """Why an agent may add no risk, empty when it may."""
+        for key in (FLEET, agent.agent_id):
+            state, reason = self._known.get(key, ("ACTIVE", ""))
+            if state != "ACTIVE":
+                who = "the fleet" if key == FLEET else agent.name
+                return f"{who} is {state}{': ' + reason if reason else ''}"
+        return ""
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            with contextlib.suppress(StoreError):  # the database's feed says that it is away
+                self._known = await self._store.load_controls()
+            await asyncio.sleep(CONTROLS_SECONDS)
+
+
+class TradeRoom:
+    """What of an engine can send orders. Built only where something may be changed.
+
+    Args:
+        client_of: the trading client of an account, None while it cannot be used.
+        working: whether queued decisions are taken here; otherwise it only keeps the journal and tells of it.
+        agents: the names of the agents to serve, empty for all.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        settings: Settings,
+        store: TradingStore | None,
+        client_of: Callable[[str], Trader | None],
+        *,
+        working: bool,
+        agents: frozenset[str] = frozenset(),
+    ) -> None:
+        self._core = core
+        self.journal = Journal(settings.state_folder)
+        self.ledger = Ledger(self.journal)
+        self.desk = OrderDesk(self.journal)
+        self._store = store
+        limits = limits_of(settings)
+        rules = Rules(
+            limits,
+            close_unprotected=settings.close_unprotected,
+            fall_back=settings.fall_back_to_paper,
+            working_type=settings.protective_price,
+        )
+        self.controls = Controls(store) if store is not None else None
+        halted = self.controls.halted if self.controls is not None else _never
+        self.executor = Executor(core, self.desk, self.ledger, client_of, halted, rules)
+        self.outbox = Outbox(core, self.journal, store, settings.state_folder) if store is not None else None
+        self.worker: Worker | None = None
+        if working and store is not None:
+            costs = PaperCosts(settings.paper_slippage_bp, settings.paper_fee_percent / 100)
+            self.worker = Worker(
+                core,
+                store,
+                self.journal,
+                self.desk,
+                self.ledger,
+                self.executor,
+                PaperDesk(core, self.journal, store, costs, settings.initial_balance),
+                client_of,
+                halted,
+                limits,
+                WorkerRules(
+                    agents,
+                    settings.decision_max_age_seconds,
+                    settings.trade_without_database,
+                    settings.nonce_window_s,
+                ),
+            )
+        self.guardian = Guardian(core, self.desk, self.ledger, self.executor, client_of, self._serves)
+        self._errors: asyncio.Queue[ErrorRaised] = asyncio.Queue()
+
+    def _serves(self, agent_id: str) -> bool:
+        return self.worker is not None and agent_id in self.worker.held
+
+    def listen(self, event: Event) -> None:
+        """Take an event of the engine."""
+        self.guardian.listen(event)
+        # What the exchange refused or broke is a figure; what came from the database is in it already.
+        if not isinstance(event, ErrorRaised) or event.recorded_at:
+            return
+        if event.source in ("exchange", "stream", "naked", "sync"):
+            self._errors.put_nowait(event)
+
+    async def run(self) -> None:
+        """Until cancelled; what is under way is finished first."""
+        await self.journal.open()
+        core, store = self._core, self._store
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(keep_running(core, "the guardian", self.guardian.run))
+                tasks.create_task(keep_running(core, "the errors", self._keep_errors))
+                if store is not None and self.outbox is not None and self.controls is not None:
+                    tasks.create_task(keep_running(core, "the outbox", self.outbox.run))
+                    tasks.create_task(keep_running(core, "the controls", self.controls.run))
+                if self.worker is not None:
+                    tasks.create_task(keep_running(core, "the worker", self._work))
+        finally:
+            await self.desk.close(1.0)
+            await self.journal.close()
+
+    async def _work(self) -> None:
+        if self.worker is None or self._store is None:
+            return
+        try:
+            await self._store.prepare()
+        except StoreError as error:
+            self._core.problem(
+                "worker", f"the database's indexes were not made: {error}", remedy=error.remedy
+            )
+        await self.worker.run()
+
+    async def _keep_errors(self) -> None:
+        while True:
+            error = await self._errors.get()
+            try:
+                await self.journal.error(error)
+            except StoreError as problem:
+                # Said without a source that would be kept: that would go round for ever.
+                self._core.problem("journal", str(problem), remedy=problem.remedy)
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The safeguards' limits in force."""
+    return Limits(
+        order_percent=settings.max_order_percent,
+        max_positions=settings.max_positions,
+        exposure_percent=settings.max_exposure_percent,
+        max_leverage=settings.max_leverage,
+        collar_percent=settings.price_collar_percent,
+        stale_price_s=settings.stale_price_seconds,
+        stale_balance_s=settings.stale_balance_seconds,
+        daily_loss_percent=settings.daily_loss_percent,
+        orders_per_minute=settings.orders_per_minute,
+        duplicate_s=settings.duplicate_seconds,
+        allow=settings.symbols("allow_symbols"),
+        deny=settings.symbols("deny_symbols"),
+    )
+
+
+def _never(agent: AgentDocument) -> str:
+    return ""

@@ -1,0 +1,295 @@
+"""What trading writes into MongoDB: the decision queue, leases, orders, paper documents, balance snapshots.
+
+Everything that comes from the journal can be written again without harm: each write names the journal's
+line, or a document id that was chosen when it happened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from aster_tui.domain.documents import PositionDocument, TradeDocument, parse_position, parse_trade
+from aster_tui.domain.symbols import symbol_of
+from aster_tui.store.base import StoreError
+from aster_tui.store.mongo import MongoWriter, exact_values, ids
+
+#: A decision that nobody took yet; one without a state was written by another program.
+QUEUED = ("queued", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to trade for an agent: ``epoch`` rises with each new holder."""
+
+    agent_id: str
+    owner: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedDecision:
+    """A decision as it stands in the queue. ``made_at`` is Unix ms; ``epoch`` is that of whoever claimed
+    it."""
+
+    decision_id: str
+    agent_id: str
+    raw: Mapping[str, Any]
+    made_at: int
+    epoch: int = 0
+    claimed_at: int = 0
+
+
+class TradingStore(MongoWriter):
+    """Adds what a worker needs."""
+
+    async def prepare(self) -> None:
+        """Indexes of the collections this project adds; nothing is changed in those it joined."""
+        database = await self._database()
+        await self._do(lambda: database.orders.create_index("clientOrderId", unique=True))
+        await self._do(lambda: database.orders.create_index([("agentId", 1), ("timestamp", -1)]))
+        await self._do(lambda: database.errors.create_index([("timestamp", -1)]))
+        await self._do(
+            lambda: database.decisions.create_index([("state", 1), ("agentId", 1), ("timestamp", 1)])
+        )
+        await self._do(lambda: database.shadows.create_index([("agentId", 1), ("status", 1)]))
+
+    # The queue
+
+    async def queue_decision(self, document: Mapping[str, Any]) -> None:
+        """Add a decision; the same ``_id`` again does nothing."""
+        await self._insert_once("decisions", document)
+
+    async def agents_with_decisions(self) -> set[str]:
+        """Ids of the agents for which decisions wait."""
+        decisions = (await self._database()).decisions
+        query = {"state": {"$in": list(QUEUED)}}
+        found = await self._do(lambda: decisions.distinct("agentId", query, maxTimeMS=self._timeout_ms))
+        return {str(agent_id) for agent_id in found}
+
+    async def claim_decision(self, lease: Lease, at: int) -> QueuedDecision | None:
+        """Take the oldest waiting decision of an agent, for this lease only; None when there is none."""
+        decisions = (await self._database()).decisions
+        claim = {"owner": lease.owner, "epoch": lease.epoch, "at": at}
+        found = await self._do(
+            lambda: decisions.find_one_and_update(
+                {"agentId": {"$in": ids(lease.agent_id)}, "state": {"$in": list(QUEUED)}},
+                {"$set": {"state": "claimed", "claim": claim, "updatedAt": datetime.now(UTC)}},
+                sort=[("timestamp", 1), ("_id", 1)],
+                return_document=True,
+                maxTimeMS=self._timeout_ms,
+            )
+        )
+        return None if found is None else _queued(found, lease.agent_id)
+
+    async def interrupted_decisions(self, lease: Lease) -> list[QueuedDecision]:
+        """Decisions that earlier holders of the agent claimed and never finished, oldest first."""
+        decisions = (await self._database()).decisions
+        query = {
+            "agentId": {"$in": ids(lease.agent_id)},
+            "state": "claimed",
+            "$or": [{"claim.epoch": {"$lt": lease.epoch}}, {"claim.owner": {"$ne": lease.owner}}],
+        }
+        cursor = decisions.find(query, max_time_ms=self._timeout_ms).sort([("timestamp", 1), ("_id", 1)])
+        return [_queued(raw, lease.agent_id) for raw in await self._do(lambda: cursor.to_list(None))]
+
+    async def finish_decision(self, decision_id: str, fields: Mapping[str, Any]) -> None:
+        """What became of a decision (``state``, ``reasons``, ``result``)."""
+        decisions = (await self._database()).decisions
+        update = {"$set": {**exact_values(fields), "updatedAt": datetime.now(UTC)}}
+        await self._do(lambda: decisions.update_one({"_id": {"$in": ids(decision_id)}}, update))
+
+    async def load_controls(self) -> dict[str, tuple[str, str]]:
+        """States other than ACTIVE by agent id or "fleet": (state, reason)."""
+        rows = await self._find("controls", {"state": {"$ne": "ACTIVE"}}, sort=("_id", 1), limit=0)
+        return {str(r["_id"]): (str(r.get("state", "HALTED")), str(r.get("reason", ""))) for r in rows}
+
+    # Leases
+
+    async def take_lease(self, agent_id: str, owner: str, ttl_ms: int) -> Lease | None:
+        """Take or renew an agent's lease by the database's clock; None while somebody else holds it."""
+        from pymongo.errors import DuplicateKeyError
+
+        leases = (await self._database()).leases
+        mine = {"$eq": ["$owner", owner]}
+        free = {"$expr": {"$or": [mine, {"$lt": ["$expiresAt", "$$NOW"]}]}}
+        taken = {
+            "epoch": {"$cond": [mine, "$epoch", {"$add": [{"$ifNull": ["$epoch", 0]}, 1]}]},
+            "owner": owner,
+            "expiresAt": {"$add": ["$$NOW", ttl_ms]},
+            "updatedAt": "$$NOW",
+        }
+
+        def ask() -> Any:
+            return leases.find_one_and_update(
+                {"_id": agent_id, **free}, [{"$set": taken}], return_document=True, maxTimeMS=self._timeout_ms
+            )
+
+        found = await self._do(ask)
+        if found is None and await self._do(lambda: leases.find_one({"_id": agent_id})) is None:
+            first = {"owner": None, "epoch": 0, "expiresAt": datetime.fromtimestamp(0, UTC)}
+            with contextlib.suppress(DuplicateKeyError):  # somebody else was first
+                await leases.insert_one({"_id": agent_id, **first})
+            found = await self._do(ask)
+        return None if found is None else Lease(agent_id, owner, int(found["epoch"]))
+
+    async def release_lease(self, lease: Lease) -> None:
+        """Give a lease back, so that the next holder need not wait."""
+        leases = (await self._database()).leases
+        query = {"_id": lease.agent_id, "owner": lease.owner, "epoch": lease.epoch}
+        update = [{"$set": {"expiresAt": "$$NOW", "owner": None}}]
+        await self._do(lambda: leases.update_one(query, update))
+
+    # From the journal
+
+    async def record_order(self, seq: int, document: Mapping[str, Any], entry: Mapping[str, Any]) -> None:
+        """One order as it stands after line ``seq`` of its journal, with that line in its history; a line
+        that is in it already changes nothing."""
+        from pymongo.errors import DuplicateKeyError
+
+        orders = (await self._database()).orders
+        now = datetime.now(UTC)
+        query = {"clientOrderId": document["clientOrderId"], "seq": {"$lt": seq}}
+        update = {
+            "$set": {**exact_values(document), "seq": seq, "updatedAt": now},
+            "$setOnInsert": {"createdAt": now},
+            "$push": {"history": exact_values(entry)},
+        }
+
+        async def write() -> None:
+            try:
+                await orders.update_one(query, update, upsert=True)
+            except DuplicateKeyError:
+                return  # written before, by us or by another process of this journal
+
+        await self._do(write)
+
+    async def record_error(self, key: str, document: Mapping[str, Any]) -> None:
+        """One error, under a key of its own."""
+        await self._insert_once("errors", {**document, "_id": key})
+
+    async def enter_paper(
+        self, position: Mapping[str, Any], trade: Mapping[str, Any], *, shadow: bool = False
+    ) -> None:
+        """A paper position and its entry trade, by the ids they were given."""
+        if shadow:
+            await self._insert_once("shadows", position)
+            return
+        await self._insert_once("positions", position)
+        await self._insert_once("trades", trade)
+
+    async def exit_paper(
+        self, position_id: str, fields: Mapping[str, Any], trade: Mapping[str, Any], *, shadow: bool = False
+    ) -> None:
+        """Close a paper position, with its exit trade."""
+        database = await self._database()
+        positions = database.shadows if shadow else database.positions
+        query = {"_id": {"$in": ids(position_id)}, "status": {"$ne": "closed"}}
+        update = {"$set": {**fields, "updatedAt": datetime.now(UTC)}}
+        await self._do(lambda: positions.update_one(query, update))
+        if not shadow:
+            await self._insert_once("trades", trade)
+
+    # Agents
+
+    async def trades_of(self, agent_id: str) -> list[TradeDocument]:
+        """All trades of an agent, oldest first."""
+        found = await self._find(
+            "trades", {"agentId": {"$in": ids(agent_id)}}, sort=("timestamp", 1), limit=0
+        )
+        return [parse_trade(raw) for raw in found]
+
+    async def shadows_of(self, agent_id: str) -> list[PositionDocument]:
+        """All shadow positions of an agent, oldest first."""
+        query = {"agentId": {"$in": ids(agent_id)}}
+        found = await self._find("shadows", query, sort=("opened_at", 1), limit=0)
+        return [parse_position(raw) for raw in found]
+
+    async def write_paper_agent(
+        self,
+        agent_id: str,
+        figures: Mapping[str, Any],
+        positions: Sequence[PositionDocument],
+        marks: Mapping[str, Decimal],
+    ) -> None:
+        """A paper agent's figures, and its ``activePositions``."""
+        active = [active_position(p, marks.get(symbol_of(p.coin), p.entry_price)) for p in positions]
+        await self._set_agent(agent_id, {**figures, "activePositions": active})
+
+    async def set_paper(self, agent_id: str, paper: bool) -> None:
+        """Flip an agent: it is real only where ``isPaperTrading`` is exactly false."""
+        await self._set_agent(agent_id, {"isPaperTrading": paper})
+
+    async def add_snapshots(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Balance snapshots, one per agent."""
+        snapshots = (await self._database()).balancesnapshots
+        if rows:
+            await self._do(lambda: snapshots.insert_many([dict(row) for row in rows], ordered=False))
+
+    async def _insert_once(self, collection: str, document: Mapping[str, Any]) -> None:
+        database = await self._database()
+        now = datetime.now(UTC)
+        stamped = {**exact_values(document), "createdAt": now, "updatedAt": now}
+        key = _own_id(stamped.pop("_id"))
+        update = {"$setOnInsert": stamped}
+        await self._do(lambda: database[collection].update_one({"_id": key}, update, upsert=True))
+
+
+def active_position(position: PositionDocument, mark: Decimal) -> dict[str, Any]:
+    """An element of ``activePositions``."""
+    return {
+        "coin": position.coin,
+        "entry_price": float(position.entry_price),
+        "current_price": float(mark),
+        "profit_target": float(position.profit_target),
+        "stop_loss": float(position.stop_loss),
+        "leverage": float(position.leverage),
+        "size_usd": float(position.size_usd),
+        "signal": position.signal,
+        "opened_at": position.opened_at,
+        "expected_duration": "",
+    }
+
+
+def new_id() -> str:
+    """A fresh document id, chosen here so that a write can be repeated."""
+    from bson import ObjectId
+
+    return str(ObjectId())
+
+
+def _own_id(key: Any) -> Any:
+    """The form a new document gets: an ObjectId, as the other side writes them, where it can be one."""
+    return ids(key)[-1] if isinstance(key, str) else key
+
+
+def _queued(raw: Mapping[str, Any], agent_id: str) -> QueuedDecision:
+    decision = raw.get("decision")
+    claim = raw.get("claim") or {}
+    created = raw.get("createdAt")
+    made = raw.get("timestamp")
+    if not isinstance(made, int | float) or isinstance(made, bool):
+        made = created.timestamp() * 1000 if isinstance(created, datetime) else 0
+    return QueuedDecision(
+        decision_id=str(raw["_id"]),
+        agent_id=agent_id,
+        raw=decision if isinstance(decision, Mapping) else raw,
+        made_at=int(made),
+        epoch=int(claim.get("epoch", 0)),
+        claimed_at=int(claim.get("at", 0)),
+    )
+
+
+def trading_store(uri: str, database: str, timeout_s: float = 5.0) -> TradingStore:
+    """The store of a worker; nothing is contacted before its first use.
+
+    Raises:
+        StoreError: there is no address.
+    """
+    if not uri:
+        raise StoreError("no database is configured", remedy="set MONGODB_URI")
+    return TradingStore(uri, database, timeout_s)
