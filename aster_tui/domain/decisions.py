@@ -103,7 +103,7 @@ class _Reader:
         if isinstance(value, str) and value.lower() in SIGNALS:
             return value.lower()
         self._wrong.append(f"the signal must be one of {', '.join(SIGNALS)}, not {_shown(value)}")
-        return "hold"
+        return ""
 
     def _coin(self, *, needed: bool) -> str:
         value = self._raw.get("coin")

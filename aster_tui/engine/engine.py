@@ -92,6 +92,7 @@ class Engine:
             blocked=_blocked(settings),
             initial_balance=settings.initial_balance,
             every_seconds=settings.sync_seconds,
+            ledger=self.room.ledger if self.room is not None else None,
         )
 
     async def run(self, publish: Callable[[FleetSnapshot], None]) -> None:

@@ -250,7 +250,6 @@ class PaperDesk:
                 await self._write()
 
     async def _write(self) -> None:
-        rows = []
         for book in [*self.books.values()]:
             if book.shadow:
                 continue
@@ -261,26 +260,6 @@ class PaperDesk:
                 )
             except StoreError:
                 return  # the outbox says that the database is away; figures are written again
-            rows.append(snapshot_row(book.agent, shown))
-        await self._snapshots(rows)
-
-    async def _snapshots(self, rows: list[dict[str, Any]]) -> None:
-        try:
-            await self._store.add_snapshots(rows)
-        except StoreError:
-            return  # a snapshot of a moment that is over is not worth a retry
-
-
-def snapshot_row(agent: AgentDocument, shown: Mapping[str, Any]) -> dict[str, Any]:
-    """A document of ``balancesnapshots``."""
-    return {
-        "timestamp": now_ms(),
-        "agentId": agent.agent_id,
-        "agentName": agent.name,
-        "balance": shown["balance"],
-        "pnl": shown["pnl"],
-        "pnlAbsolute": shown["pnlAbsolute"],
-    }
 
 
 def _id_of(decision_id: str) -> str:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 
 from aster_tui.aster.errors import AsterError
 from aster_tui.aster.rest import Observer
+from aster_tui.domain.accounts import AccountState
+from aster_tui.domain.client_ids import agent_tag, parse_client_id
 from aster_tui.domain.documents import AgentDocument
+from aster_tui.domain.drift import journal_drift
 from aster_tui.domain.events import (
     AccountSnapshot,
     ErrorRaised,
@@ -21,9 +25,11 @@ from aster_tui.domain.events import (
     SyncFinished,
     SyncStarted,
 )
+from aster_tui.domain.lifecycle import OrderRecord
 from aster_tui.domain.sync_plan import plan_sync
-from aster_tui.domain.trading import account_key
+from aster_tui.domain.trading import Order, Position, account_key
 from aster_tui.engine.core import Core, now_ms
+from aster_tui.engine.ledger import Ledger
 from aster_tui.engine.supervise import Tasks
 from aster_tui.store.base import StoreError, StoreWriter
 
@@ -38,6 +44,7 @@ class SyncService:
         client: gives the client of an account, None while its feed does not run.
         store: gives the database writer; None in read-only mode or without a database.
         blocked: why nothing can be synced at all ("" if it can): shown when somebody asks.
+        ledger: the journal's orders, to compare with and to tell apart who of a shared account holds what.
     """
 
     def __init__(
@@ -49,6 +56,7 @@ class SyncService:
         blocked: str,
         initial_balance: Decimal,
         every_seconds: int,
+        ledger: Ledger | None = None,
     ) -> None:
         self._core = core
         self._client = client
@@ -56,6 +64,7 @@ class SyncService:
         self._blocked = blocked
         self._initial = initial_balance
         self._every = every_seconds
+        self._ledger = ledger
         self._tasks = Tasks(core)
         self._again: set[str] = set()
         self._just_filled: dict[str, set[str]] = {}
@@ -160,20 +169,71 @@ class SyncService:
         await store.sync_account(agent.agent_id, seen.wallet_balance, self._initial, at)
         sharing = self._core.state.agents_of(agent.user_address or "")
         others = [a.name for a in sharing if a.agent_id != agent.agent_id]
+        records = await self._records(seen.account)
+        positions = seen.positions
         if others:
-            # One position on the exchange, several owners: sharing it out needs the order journal.
-            return (f"shares its account with {', '.join(others)}: balance synced, positions not attributed",)
+            if not records:
+                # One position on the exchange, several owners, and none of their orders is known here.
+                return (
+                    f"shares its account with {', '.join(others)}: balance synced, positions not attributed",
+                )
+            positions = self._own_part(agent, positions)
         documents = await store.open_positions(agent.agent_id)
         account = self._core.state.accounts[account_key(seen.account)]
         plan = plan_sync(
             agent.agent_id,
             agent.name,
             documents,
-            seen.positions,
+            positions,
             self._core.state.marks,
             at,
             expected=expected,
-            orders=tuple(account.orders.values()),
+            orders=tuple(o for o in account.orders.values() if not others or _is_of(agent, o)),
         )
         await store.apply_sync(agent.agent_id, plan, at)
-        return plan.drift
+        return (*plan.drift, *self._journal_drift(account, seen.positions, records, expected))
+
+    async def _records(self, account: str) -> list[OrderRecord]:
+        """The journal's orders on an account."""
+        if self._ledger is None:
+            return []
+        await self._ledger.refresh()
+        key = account_key(account)
+        return [r for r in self._ledger.records.values() if account_key(r.account) == key]
+
+    def _own_part(self, agent: AgentDocument, positions: tuple[Position, ...]) -> tuple[Position, ...]:
+        """An agent's part of a shared account's positions, as its orders made it."""
+        shares = self._ledger.shares() if self._ledger is not None else {}
+        found = []
+        for position in positions:
+            share = shares.get((agent.agent_id, position.symbol))
+            if share is not None and share.quantity * position.quantity > 0:
+                found.append(
+                    replace(
+                        position,
+                        quantity=share.quantity,
+                        entry_price=share.entry_price,
+                        updated_at=share.opened_at,
+                    )
+                )
+        return tuple(found)
+
+    def _journal_drift(
+        self,
+        account: AccountState,
+        positions: tuple[Position, ...],
+        records: list[OrderRecord],
+        expected: set[str],
+    ) -> tuple[str, ...]:
+        if self._ledger is None:
+            return ()
+        agents = {r.agent_id for r in records}
+        shares = [s for (agent_id, _), s in self._ledger.shares().items() if agent_id in agents]
+        orders = tuple(account.orders.values()) if account.snapshot_at else None
+        return journal_drift(positions, orders, records, shares, expected=expected)
+
+
+def _is_of(agent: AgentDocument, order: Order) -> bool:
+    """Whether an order's client id says that it is this agent's."""
+    found = parse_client_id(order.client_order_id)
+    return found is not None and found.tag == agent_tag(agent.agent_id)

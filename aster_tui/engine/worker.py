@@ -38,7 +38,7 @@ from aster_tui.store.trading import QueuedDecision, TradingStore
 
 log = structlog.get_logger(__name__)
 
-POLL_SECONDS = 0.2
+POLL_SECONDS, SNAPSHOT_SECONDS = 0.2, 1.0
 #: How long a stop waits for orders that are under way.
 WIND_DOWN_SECONDS = 3.0
 #: How long an agent's first decision waits for its account to be read.
@@ -94,6 +94,7 @@ class Worker:
                 tasks.create_task(self._look())
                 tasks.create_task(self._recover())
                 tasks.create_task(self._paper.run())
+                tasks.create_task(self._snapshots())
         finally:
             await self._wind_down()
 
@@ -161,6 +162,37 @@ class Worker:
     async def _release(self, held: HeldLease) -> None:
         async with asyncio.timeout(2):
             await self._store.release_lease(held.lease)
+
+    async def _snapshots(self) -> None:
+        """One balance snapshot per agent and second, as the existing system keeps them."""
+        while True:
+            await asyncio.sleep(SNAPSHOT_SECONDS)
+            rows = [row for agent_id in self.held if (row := self._snapshot(agent_id)) is not None]
+            # A snapshot of a moment that is over is not worth a second try.
+            with contextlib.suppress(StoreError):
+                await self._store.add_snapshots(rows)
+
+    def _snapshot(self, agent_id: str) -> dict[str, Any] | None:
+        agent = self._agent(agent_id)
+        if agent is None:
+            return None
+        book = self._paper.books.get(agent_id)
+        if agent.paper:
+            balance = book.balance if book is not None and not book.shadow else None
+        else:
+            account = self._core.state.accounts.get(account_key(agent.user_address or ""))
+            balance = account.wallet if account is not None else None
+        if balance is None:
+            return None
+        initial = self._core.state.initial_balance
+        return {
+            "timestamp": now_ms(),
+            "agentId": agent_id,
+            "agentName": agent.name,
+            "balance": float(balance),
+            "pnl": float((balance - initial) / initial * 100),
+            "pnlAbsolute": float(balance - initial),
+        }
 
     # What was left behind
 

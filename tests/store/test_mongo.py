@@ -170,7 +170,14 @@ async def test_orders_are_one_document_per_client_id_with_exact_decimals_and_a_h
 
 async def test_errors_come_back_as_they_went(store: MongoWriter) -> None:
     error = ErrorRaised(
-        5, "exchange", "the margin is too low", agent="A", code="-2019", remedy="less", raw="{}"
+        5,
+        "exchange",
+        "the margin is too low",
+        agent="A",
+        code="-2019",
+        remedy="less",
+        raw="{}",
+        recorded_at=5,
     )
     await store.insert_error(error)
     assert await store.recent_errors(10) == (error,)
