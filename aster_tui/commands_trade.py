@@ -17,6 +17,9 @@ from aster_tui.domain.views import FleetSnapshot
 from aster_tui.engine.core import now_ms
 from aster_tui.exits import DONE, FAILED, UNREACHABLE, USAGE
 
+#: How long a decision waits for the database before it is queued on this machine.
+DECIDE_SECONDS = 2.0
+
 
 def worker(settings: Settings, names: tuple[str, ...]) -> int:
     """Carry out queued decisions until SIGINT or SIGTERM; what happens is told on stderr."""
@@ -63,11 +66,15 @@ def decide(settings: Settings, name: str, arguments: dict[str, Any], *, as_json:
     except DecisionRefused as problem:
         return finish({"ok": False, "code": "usage", "message": str(problem)}, USAGE, as_json)
     with logging_to_file(settings):
-        document, code = asyncio.run(_queue(settings, name, arguments))
+        document, code = asyncio.run(queue_decision(settings, name, arguments))
     return finish(document, code, as_json)
 
 
-async def _queue(settings: Settings, name: str, arguments: dict[str, Any]) -> tuple[dict[str, Any], int]:
+async def queue_decision(
+    settings: Settings, name: str, arguments: dict[str, Any]
+) -> tuple[dict[str, Any], int]:
+    """Queue a decision in the database, or without it for the worker of this machine; the answer's document
+    and the exit code."""
     from aster_tui.store.base import StoreError
     from aster_tui.store.trading import new_id, trading_store
 
@@ -75,7 +82,7 @@ async def _queue(settings: Settings, name: str, arguments: dict[str, Any]) -> tu
     uri = settings.mongodb_uri.get_secret_value() if settings.mongodb_uri else ""
     why = "no database is configured"
     if uri:
-        store = trading_store(uri, settings.mongodb_database)
+        store = trading_store(uri, settings.mongodb_database, DECIDE_SECONDS)
         try:
             agents = {a.name.lower(): a for a in await store.load_agents()}
             agent = agents.get(name.lower())
@@ -102,7 +109,8 @@ async def _queue_here(
     from aster_tui.store.base import StoreError
     from aster_tui.store.journal import Journal
 
-    known = (*recall(settings.state_folder, settings.network), *agents_in(agent_environment()))
+    remembered = recall(settings.state_folder, settings.network, paper=True)
+    known = (*remembered, *agents_in(agent_environment()))
     agent = next((a for a in known if a.name.lower() == name.lower()), None)
     if agent is None:
         message = f"{why}; and no agent called {name} is remembered here"

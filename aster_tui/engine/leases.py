@@ -7,6 +7,7 @@ whoever was paused past its lease finds it expired before it can send anything.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -16,6 +17,8 @@ from aster_tui.store.trading import Lease, TradingStore
 
 TTL_MS = 6_000
 RENEW_SECONDS = 1.5
+#: A renewal that takes longer counts as unanswered: the next one must come in time.
+ANSWER_SECONDS = 1.2
 #: Given up this long before it ends: the database's clock and the way there are not ours.
 MARGIN_SECONDS = 1.0
 LOST = "this worker no longer holds the agent: another one does, or may"
@@ -60,7 +63,7 @@ class HeldLease:
         if now < self._until:
             return True
         # Expired: only fresh knowledge that the database is away, for all we can see, lets it go on.
-        fresh = self._away_at is not None and now - self._away_at < 2 * RENEW_SECONDS
+        fresh = self._away_at is not None and now - self._away_at < 3 * RENEW_SECONDS
         return self._without_database and fresh
 
     def permit(self) -> None:
@@ -74,8 +77,9 @@ class HeldLease:
             return False
         asked_at = self._clock()
         try:
-            renewed = await store.take_lease(self.lease.agent_id, self.lease.owner, TTL_MS)
-        except StoreUnavailable:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                renewed = await store.take_lease(self.lease.agent_id, self.lease.owner, TTL_MS)
+        except (StoreUnavailable, TimeoutError):
             self._away_at = self._clock()
             return True
         except StoreError:

@@ -6,16 +6,13 @@ A database that is away delays this and loses nothing. One process of a machine 
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from aster_tui.domain.events import ErrorRaised
 from aster_tui.domain.lifecycle import OrderRecord, from_data
 from aster_tui.domain.records import error_record
-from aster_tui.engine.core import Core
+from aster_tui.engine.core import Core, now_ms
 from aster_tui.store.base import StoreError, StoreUnavailable
 from aster_tui.store.journal import Entry, Journal
 from aster_tui.store.trading import TradingStore
@@ -23,27 +20,22 @@ from aster_tui.store.trading import TradingStore
 MARK = "mongo"
 AT_ONCE = 200
 IDLE_SECONDS, AWAY_SECONDS = 0.3, 1.0
+#: A turn outlives the time-outs of one step; an idle one is taken again at once.
+TURN_MS = 8_000
 
 
 class Outbox:
     """Feeds one database from one journal."""
 
-    def __init__(self, core: Core, journal: Journal, store: TradingStore, folder: Path) -> None:
+    def __init__(self, core: Core, journal: Journal, store: TradingStore) -> None:
         self._core = core
         self._journal = journal
         self._store = store
-        self._lock_path = folder / "journal" / "outbox.lock"
         self._known: dict[str, OrderRecord] = {}
 
     async def run(self) -> None:
         """Until cancelled."""
-        lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            while not _taken(lock):  # noqa: ASYNC110 - a lock of another process sets no event
-                await asyncio.sleep(AWAY_SECONDS)  # another process of this machine does it
-            await self._feed()
-        finally:
-            os.close(lock)
+        await self._feed()
 
     async def drained(self) -> bool:
         """Whether the database knows everything."""
@@ -52,6 +44,11 @@ class Outbox:
     async def _feed(self) -> None:
         told = False
         while True:
+            # For a while at a time: a process that is stopped must not keep the others from it.
+            if not await self._journal.take_turn(MARK, now_ms(), TURN_MS):
+                self._known.clear()
+                await asyncio.sleep(AWAY_SECONDS)
+                continue
             try:
                 moved = await self.step()
             except StoreError as error:
@@ -127,14 +124,6 @@ class Outbox:
 
 def _shown(entry: Entry) -> Mapping[str, Any]:
     return {} if entry.kind == "intent" else {k: v for k, v in entry.data.items() if v not in ("", None)}
-
-
-def _taken(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 _REMEDY = "trading goes on; it is told as soon as the database is back"

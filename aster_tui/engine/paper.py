@@ -239,15 +239,21 @@ class PaperDesk:
 
     async def run(self) -> None:
         """Watch stops and targets, and tell the database the figures, until cancelled."""
-        loop = asyncio.get_running_loop()
-        written = 0.0
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch())
+            tasks.create_task(self._tell())
+
+    async def _watch(self) -> None:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             for book in [*self.books.values()]:
                 await book.watch()
-            if loop.time() - written > WRITE_SECONDS:
-                written = loop.time()
-                await self._write()
+
+    async def _tell(self) -> None:
+        # Apart from the watching: a database that does not answer must not delay a stop.
+        while True:
+            await asyncio.sleep(WRITE_SECONDS)
+            await self._write()
 
     async def _write(self) -> None:
         for book in [*self.books.values()]:

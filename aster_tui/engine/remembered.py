@@ -20,7 +20,7 @@ FILE = "agents.json"
 
 
 def remember(state: Path, network: str, agents: Iterable[AgentDocument]) -> None:
-    """Write the real agents' names and addresses; never a key. Replaces the file in one step."""
+    """Write the agents' names and addresses; never a key. Replaces the file in one step."""
     rows = [
         {
             "id": a.agent_id,
@@ -28,9 +28,10 @@ def remember(state: Path, network: str, agents: Iterable[AgentDocument]) -> None
             "strategy": a.strategy,
             "user": a.user_address,
             "signer": a.signer_address,
+            "paper": a.paper,
         }
         for a in agents
-        if not a.paper and a.user_address
+        if a.paper or a.user_address
     ]
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     known = {**_read(state), network: rows}
@@ -44,21 +45,21 @@ def remember(state: Path, network: str, agents: Iterable[AgentDocument]) -> None
         raise
 
 
-def recall(state: Path, network: str) -> tuple[AgentDocument, ...]:
-    """The agents remembered for a network, treated as real."""
+def recall(state: Path, network: str, *, paper: bool = False) -> tuple[AgentDocument, ...]:
+    """The real agents remembered for a network; with ``paper`` the others too."""
     found = []
     for row in _read(state).get(network, []):
         if not isinstance(row, dict):
             continue
         texts = {key: value for key, value in row.items() if isinstance(value, str)}
-        if "name" in texts:
+        if "name" in texts and (paper or row.get("paper") is not True):
             found.append(
                 AgentDocument(
                     agent_id=texts.get("id") or f"remembered:{texts['name']}",
                     name=texts["name"],
                     strategy=texts.get("strategy", ""),
                     balance=Decimal(0),
-                    paper=False,
+                    paper=row.get("paper") is True,
                     user_address=texts.get("user"),
                     signer_address=texts.get("signer"),
                 )

@@ -88,7 +88,7 @@ class TradeRoom:
         self.controls = Controls(store) if store is not None else None
         halted = self.controls.halted if self.controls is not None else _never
         self.executor = Executor(core, self.desk, self.ledger, client_of, halted, rules)
-        self.outbox = Outbox(core, self.journal, store, settings.state_folder) if store is not None else None
+        self.outbox = Outbox(core, self.journal, store) if store is not None else None
         self.worker: Worker | None = None
         if working and store is not None:
             costs = PaperCosts(settings.paper_slippage_bp, settings.paper_fee_percent / 100)

@@ -21,7 +21,7 @@ from aster_tui.domain.client_ids import Purpose, client_order_id
 from aster_tui.domain.decisions import Decision, DecisionRefused, parse_decision, plan_decision
 from aster_tui.domain.documents import AgentDocument
 from aster_tui.domain.events import ErrorRaised
-from aster_tui.domain.lifecycle import NEVER_THERE, OrderRecord
+from aster_tui.domain.lifecycle import NEVER_THERE, UNRESOLVED, OrderRecord
 from aster_tui.domain.safeguards import DAY_MS, Limits, Situation, evaluate, refusals
 from aster_tui.domain.symbols import symbol_of
 from aster_tui.domain.trading import ZERO, account_key
@@ -30,6 +30,7 @@ from aster_tui.engine.desk import OrderDesk
 from aster_tui.engine.executor import Executor, Outcome, proposal
 from aster_tui.engine.leases import RENEW_SECONDS, TTL_MS, HeldLease
 from aster_tui.engine.ledger import Ledger
+from aster_tui.engine.outbox import MARK
 from aster_tui.engine.paper import PaperDesk
 from aster_tui.engine.supervise import Tasks
 from aster_tui.store.base import StoreError, StoreUnavailable
@@ -43,6 +44,8 @@ POLL_SECONDS, SNAPSHOT_SECONDS = 0.2, 1.0
 WIND_DOWN_SECONDS = 3.0
 #: How long an agent's first decision waits for its account to be read.
 READY_SECONDS = 20.0
+#: How long what this machine knows is given to reach the database before a decision counts as interrupted.
+TOLD_SECONDS = 20.0
 #: How long past the nonce window an order of a dead worker is waited for.
 GRACE_MS = 1_500
 
@@ -250,6 +253,7 @@ class Worker:
             return
         with contextlib.suppress(TimeoutError):  # the safeguards refuse what cannot be known
             await self._settled(agent)
+        await self._opened(agent, held)
         settling = asyncio.create_task(self._interrupted(agent, held))
         try:
             while not held.lost and not self._stopping:
@@ -262,6 +266,15 @@ class Worker:
         finally:
             settling.cancel()
             await asyncio.wait({settling})
+
+    async def _opened(self, agent: AgentDocument, held: HeldLease) -> None:
+        """The agent's paper book, read once: what comes later must not need the database."""
+        while not held.lost and not self._stopping:
+            try:
+                await self._paper.book(agent)
+                return
+            except StoreError:
+                await asyncio.sleep(RENEW_SECONDS)
 
     async def _take(self, agent: AgentDocument, held: HeldLease) -> QueuedDecision | None:
         local = await self._journal.claim(agent.name)
@@ -401,6 +414,11 @@ class Worker:
         """Close the decisions that a dead worker claimed: done if their order is there, else never carried
         out. None of them is begun again."""
         taken_at = now_ms()
+        # What a worker of this machine finished may not have reached the database when it died.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TOLD_SECONDS):
+                while await self._journal.counts(MARK):
+                    await asyncio.sleep(POLL_SECONDS)
         try:
             left = await self._store.interrupted_decisions(held.lease)
         except StoreError:
@@ -425,10 +443,10 @@ class Worker:
         await self._ledger.refresh()
         mine = self._ledger.of_decision(queued.decision_id)
         for record in mine:
-            if record.purpose in ("entry", "close") and record.state not in NEVER_THERE:
+            if record.purpose in ("entry", "close") and record.state not in NEVER_THERE | UNRESOLVED:
                 return record.client_order_id
         client = self._client_of(agent.user_address or "")
-        if mine or client is None:
+        if (mine and not any(r.unresolved for r in mine)) or client is None:
             return None
         closes_at = taken_at + self._rules.nonce_window_s * 1000 + GRACE_MS
         await asyncio.sleep(max(0, closes_at - now_ms()) / 1000)

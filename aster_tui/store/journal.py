@@ -57,6 +57,9 @@ create table if not exists decisions (
     document text not null
 );
 create table if not exists names (name text primary key, value text not null) without rowid;
+create table if not exists turns (
+    name text primary key, owner text not null, until integer not null
+) without rowid;
 create table if not exists marks (name text primary key, value integer not null) without rowid;
 """
 
@@ -171,6 +174,11 @@ class Journal:
         """Everything up to ``seq`` was dealt with."""
         await self._run(lambda: self._move_mark(mark, seq))
 
+    async def take_turn(self, name: str, now: int, span_ms: int) -> bool:
+        """Take a turn at something that one process does at a time, or go on with it; False while it is
+        another's. Times are Unix ms of this machine."""
+        return await self._run(lambda: self._take_turn(name, now, span_ms))
+
     async def counts(self, mark: str) -> int:
         """How many entries wait after a mark."""
         return await self._run(lambda: self._waiting(mark))
@@ -211,6 +219,7 @@ class Journal:
 
     def _close(self) -> None:
         if self._database is not None:
+            self._database.execute("delete from turns where owner = ?", (self.owner,))
             self._database.close()
             self._database = None
         if self._lock >= 0:
@@ -347,6 +356,16 @@ class Journal:
             "insert into marks values (?, ?) on conflict (name) do update set value = max(value, ?)",
             (mark, seq, seq),
         )
+
+    def _take_turn(self, name: str, now: int, span_ms: int) -> bool:
+        with _transaction(self._db) as database:
+            row = database.execute("select owner, until from turns where name = ?", (name,)).fetchone()
+            if row is not None and row[0] != self.owner and row[1] >= now and not self._gone(row[0]):
+                return False
+            database.execute(
+                "insert or replace into turns values (?, ?, ?)", (name, self.owner, now + span_ms)
+            )
+        return True
 
     def _waiting(self, mark: str) -> int:
         row = self._db.execute(
