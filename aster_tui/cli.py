@@ -126,6 +126,44 @@ def decide(
     sys.exit(commands_trade.decide(_settings(context), agent, arguments, as_json=as_json))
 
 
+@main.group()
+def keys() -> None:
+    """Encrypted keystores; no key is ever printed."""
+
+
+@keys.command("import")
+@click.argument("agent")
+@click.option("--password-file", metavar="FILE", help="Its first line; the file must be yours alone.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.pass_context
+def keys_import(context: click.Context, agent: str, password_file: str | None, as_json: bool) -> None:
+    """Read an agent's private key (from the terminal or standard input) into a keystore."""
+    from aster_tui import commands_keys
+
+    sys.exit(commands_keys.import_key(_settings(context), agent, password_file, as_json=as_json))
+
+
+@keys.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.pass_context
+def keys_list(context: click.Context, as_json: bool) -> None:
+    """The keystores there are, with their signers."""
+    from aster_tui import commands_keys
+
+    sys.exit(commands_keys.list_keys(_settings(context), as_json=as_json))
+
+
+@keys.command("check")
+@click.option("--agent", "agents", multiple=True, metavar="NAME", help="Only this agent (repeatable).")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.pass_context
+def keys_check(context: click.Context, agents: tuple[str, ...], as_json: bool) -> None:
+    """Open each agent's key and compare it with the configured signer."""
+    from aster_tui import commands_keys
+
+    sys.exit(commands_keys.check_keys(_settings(context), agents, as_json=as_json))
+
+
 @main.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:

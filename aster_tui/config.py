@@ -48,6 +48,12 @@ PROFILES: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+#: Variables that hold a secret, by their endings.
+SECRET_ENDINGS = ("PRIVATE_KEY", "_PASSWORD", "_KEY_COMMAND")
+#: Stands among an agent's variables for a file whose keys were not used because others can read it.
+REFUSED_FILE = "AGENT__REFUSED_FILE"
+
+
 class SettingsError(Exception):
     """A setting is wrong. The text is one line for people."""
 
@@ -154,6 +160,9 @@ class Settings(BaseSettings):
 
     paper_fee_percent: Decimal = Field(default=Decimal("0.04"), ge=0, le=5)
     """Paper: the fee of each fill, in percent of its notional."""
+
+    notify: SecretStr | None = None
+    """Whom to tell of alarms: addresses as apprise writes them, separated by spaces (they hold secrets)."""
 
     state_dir: Path | None = None
     """Folder of logs, journal and remembered console state (default: the XDG state folder)."""
@@ -325,5 +334,11 @@ def agent_environment(env_file: Path | None = None) -> dict[str, str]:
 
     path = env_file or locations.env_file()
     found = {name: value for name, value in dotenv_values(path).items() if value} if path.is_file() else {}
+    secret = [name for name in found if name.upper().endswith(SECRET_ENDINGS)]
+    if secret and path.stat().st_mode & 0o077:
+        # Keys that anybody on this machine can read are nobody's any more.
+        for name in secret:
+            del found[name]
+        found[REFUSED_FILE] = str(path)
     found.update({name: value for name, value in os.environ.items() if value})
     return {n: v for n, v in found.items() if n.upper().startswith(("AGENT_", "SHARED_ASTER_"))}

@@ -26,6 +26,7 @@ from aster_tui.console.theme import STYLES, THEME
 from aster_tui.console.widgets.grid import Grid
 from aster_tui.console.widgets.line import Line
 from aster_tui.domain.commands import SyncAgents
+from aster_tui.domain.events import ALARMS
 from aster_tui.domain.views import AgentView, FleetSnapshot
 from aster_tui.locations import styles_path
 
@@ -70,6 +71,8 @@ class ConsoleApp(App[None]):
         self._notice_until = 0
         self._active = PANES[0]
         self._told_failure = False
+        #: What is older was there before, or was rung for.
+        self._rung_at = clock()
         self._looked_at_terminal = 0.0
         #: How often painting was held because the terminal did not read.
         self.held = 0
@@ -156,11 +159,24 @@ class ConsoleApp(App[None]):
             return
         self._second = now // 1000
         self._shown = snapshot
+        self._ring(snapshot, now)
         if self._covered and (follow := getattr(self.screen, "follow", None)):
             follow()
         for name in PANES:
             self._show(self._pane(name), snapshot, now)
         self._lines(now)
+
+    def _ring(self, snapshot: FleetSnapshot, now: int) -> None:
+        """A bell and a terminal notification for what must not be missed; not for what is old news."""
+        for error in snapshot.errors:
+            if error.at < self._rung_at:
+                break  # newest first
+            if error.source in ALARMS:
+                self._rung_at = max(now, error.at + 1)
+                self.say(f"! {error.message}")
+                self.bell()
+                terminal.notify(self._driver, fmt.one_line(error.message))
+                break
 
     def _show(self, pane: Pane, snapshot: FleetSnapshot, now: int) -> None:
         if pane.size.height and pane.display and pane.region:  # a hidden pane does not paint

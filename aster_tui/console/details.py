@@ -18,6 +18,7 @@ from aster_tui.console import format as fmt
 from aster_tui.console.actions import ACTIONS, GRID_KEYS, Context
 from aster_tui.console.panes import UNDER
 from aster_tui.console.status_line import Styles
+from aster_tui.domain.metrics import WINDOWS
 from aster_tui.domain.views import AgentView, ErrorView, FleetSnapshot, OrderView, PositionView
 
 Pairs = list[tuple[str, str]]
@@ -172,6 +173,13 @@ def _agent(a: AgentView, snapshot: FleetSnapshot, now: int) -> Pairs:
         pairs += [("drift", line) for line in a.sync.drift]
         if a.sync.error:
             pairs.append(("sync failed", a.sync.error))
+        if a.paper_balance is not None:
+            cost = a.paper_balance - a.balance
+            pairs.append(("on paper", f"{fmt.number(a.paper_balance, 2)} USDT by the same decisions"))
+            pairs.append(
+                ("cost of reality", f"{fmt.signed(cost)} USDT: slippage, fees, funding, what failed")
+            )
+        pairs += _figures(snapshot, a.name)
     for position in snapshot.positions:
         if a.key in position.agent_id.split("+"):
             size = fmt.number(position.quantity, position.quantity_places)
@@ -186,6 +194,28 @@ def _agent(a: AgentView, snapshot: FleetSnapshot, now: int) -> Pairs:
     if a.last_error:
         pairs.append(("last error", a.last_error))
     pairs += [("warning", line) for line in a.warnings]
+    return pairs
+
+
+def _figures(snapshot: FleetSnapshot, agent: str) -> Pairs:
+    """How well an agent's orders went through, by window."""
+    pairs: Pairs = []
+    for window in WINDOWS:
+        found = snapshot.metrics.get((agent, window))
+        if found is None or not found.orders:
+            continue
+        success = "" if found.success is None else f", {found.success * 100:.1f} % placed"
+        pairs.append((f"orders {window}", f"{found.orders}{success}, {found.doubted} doubted"))
+        if found.slippage_average is not None and found.slippage_p95 is not None:
+            words = f"{found.slippage_average:.2f} bp on average, {found.slippage_p95:.2f} bp p95"
+            pairs.append((f"slippage {window}", words))
+        if found.latency_p50 is not None:
+            delays = f"{found.latency_p50} / {found.latency_p95} / {found.latency_p99} ms p50 / p95 / p99"
+            pairs.append((f"latency {window}", delays))
+        pairs.append((f"fees {window}", f"{fmt.number(found.commission, 4)} USDT"))
+        if found.errors:
+            kinds = ", ".join(f"{kind} ×{count}" for kind, count in sorted(found.errors.items()))
+            pairs.append((f"errors {window}", kinds))
     return pairs
 
 

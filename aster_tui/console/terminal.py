@@ -53,3 +53,9 @@ def is_gone() -> bool:
                 # ENOTTY is a pipe or a file, so never was a terminal; EIO is one that hung up.
                 return bool(error.args[0] == errno.EIO)
     return False
+
+
+def notify(driver: Any, text: str) -> None:
+    """Have the terminal tell the desktop (OSC 9), where it can; others leave it out."""
+    if driver is not None:
+        driver.write(f"\x1b]9;{''.join(c for c in text if c.isprintable())[:200]}\x07")

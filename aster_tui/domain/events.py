@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from aster_tui.domain.documents import AgentDocument, PositionDocument, TradeDocument
+from aster_tui.domain.metrics import Metrics
 from aster_tui.domain.symbols import SymbolRules
 from aster_tui.domain.trading import Order, Position, PositionSide, Side
 from aster_tui.domain.views import FeedState
@@ -225,6 +226,10 @@ class FeedHeard:
     at: int
 
 
+#: Sources of errors that an operator must not miss: positions, orders and the feeds they are seen by.
+ALARMS = frozenset({"naked", "decision", "safeguard", "halt", "exchange", "stream", "worker"})
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorRaised:
     """Something went wrong, in people's words.
@@ -260,6 +265,30 @@ class WeightUsed:
     at: int
     used: int
     limit: int = 2400
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsMeasured:
+    """Figures of the journal's orders by (agent name, window); the fleet's name is empty."""
+
+    at: int
+    figures: Mapping[tuple[str, str], Metrics]
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowsLoaded:
+    """The paper accounts that real agents are compared with: all their positions, open and closed."""
+
+    at: int
+    positions: tuple[PositionDocument, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowPosition:
+    """One document of ``shadows`` was written."""
+
+    at: int
+    position: PositionDocument
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +332,9 @@ Event = (
     | ErrorRaised
     | ClockMeasured
     | WeightUsed
+    | MetricsMeasured
+    | ShadowsLoaded
+    | ShadowPosition
     | SyncStarted
     | SyncFinished
 )

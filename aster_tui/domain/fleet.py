@@ -14,6 +14,7 @@ from typing import Any
 from aster_tui.domain import events as ev
 from aster_tui.domain.accounts import AccountState
 from aster_tui.domain.documents import AgentDocument, PositionDocument
+from aster_tui.domain.metrics import Metrics
 from aster_tui.domain.symbols import SymbolRules, symbol_of
 from aster_tui.domain.trading import ZERO, Order, account_key
 from aster_tui.domain.views import ErrorView, FeedView, Mode, OrderView, SyncView
@@ -56,6 +57,8 @@ class FleetState:
         self.paper: dict[str, dict[str, PositionDocument]] = {}
         self.exit_pnl: dict[str, Decimal] = {}
         self.paper_known = False
+        self.shadows: dict[str, dict[str, PositionDocument]] = {}
+        self.metrics: Mapping[tuple[str, str], Metrics] = {}
         self.lines: dict[str, OrderLine] = {}
         self.order_views: tuple[OrderView, ...] | None = None
         self.error_views: tuple[ErrorView, ...] | None = None
@@ -91,6 +94,9 @@ class FleetState:
             ev.ErrorRaised: self._error_raised,
             ev.ClockMeasured: self._clock_measured,
             ev.WeightUsed: self._weight_used,
+            ev.MetricsMeasured: self._metrics_measured,
+            ev.ShadowsLoaded: self._shadows_loaded,
+            ev.ShadowPosition: lambda e: self._take_shadow(e.position),
             ev.SyncStarted: self._sync_started,
             ev.SyncFinished: self._sync_finished,
         }
@@ -317,6 +323,23 @@ class FleetState:
     def _weight_used(self, event: ev.WeightUsed) -> bool:
         changed = (event.used, event.limit) != (self.weight_used, self.weight_limit)
         self.weight_used, self.weight_limit = event.used, event.limit
+        return changed
+
+    def _metrics_measured(self, event: ev.MetricsMeasured) -> bool:
+        changed = self.metrics != event.figures
+        self.metrics = event.figures
+        return changed
+
+    def _shadows_loaded(self, event: ev.ShadowsLoaded) -> bool:
+        self.shadows = {}
+        for position in event.positions:
+            self._take_shadow(position)
+        return True
+
+    def _take_shadow(self, position: PositionDocument) -> bool:
+        of_agent = self.shadows.setdefault(position.agent_id, {})
+        changed = of_agent.get(position.position_id) != position
+        of_agent[position.position_id] = position
         return changed
 
     def _sync_started(self, event: ev.SyncStarted) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from aster_tui.domain.accounts import AccountState, PositionKey
-from aster_tui.domain.documents import AgentDocument, PositionDocument, paper_balance
+from aster_tui.domain.documents import AgentDocument, PositionDocument, paper_balance, paper_unrealized
 from aster_tui.domain.fleet import FleetState, OrderLine
 from aster_tui.domain.symbols import decimal_places, symbol_of
 from aster_tui.domain.trading import ZERO, Order, Position, account_key
@@ -52,6 +52,7 @@ def snapshot(state: FleetState, now: int, *, sync_stale_ms: int = 120_000) -> Fl
         round_trip_ms=state.round_trip_ms,
         weight_used=state.weight_used,
         weight_limit=state.weight_limit,
+        metrics=state.metrics,
     )
 
 
@@ -125,11 +126,30 @@ def _real_agent(
         balance=account.wallet,
         pnl_absolute=absolute,
         pnl_percent=absolute / state.initial_balance * HUNDRED,
+        paper_balance=_shadow_balance(state, agent),
         positions=positions,
         open_orders=len(account.orders),
         sync=_sync(state, agent, now, sync_stale),
         stale=not _live(state, user_feed(agent.user_address)),
     )
+
+
+def _shadow_balance(state: FleetState, agent: AgentDocument) -> Decimal | None:
+    """What a real agent's decisions would have made of the initial balance on paper; None before the
+    first."""
+    shadows = state.shadows.get(agent.agent_id)
+    if not shadows:
+        return None
+    closed = [p.pnl_absolute for p in shadows.values() if p.status == "closed"]
+    unrealized = sum(
+        (
+            paper_unrealized(p, state.marks.get(symbol_of(p.coin), p.entry_price))
+            for p in shadows.values()
+            if p.status == "open"
+        ),
+        ZERO,
+    )
+    return paper_balance(state.initial_balance, closed, unrealized)
 
 
 def _common(state: FleetState, agent: AgentDocument) -> AgentView:

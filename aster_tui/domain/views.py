@@ -6,9 +6,12 @@ so a pane repaints only rows whose view changed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
+
+from aster_tui.domain.metrics import Metrics
 
 FeedState = Literal["live", "stale", "down", "off"]
 Mode = Literal["real", "paper"]
@@ -144,6 +147,8 @@ class FleetSnapshot:
     round_trip_ms: int | None = None
     weight_used: int | None = None
     weight_limit: int = 2400
+    #: Figures of the journal's orders by (agent name, window); the fleet's name is empty.
+    metrics: Mapping[tuple[str, str], Metrics] = field(default_factory=dict)
     #: Parts that have neither answered nor failed yet since the start.
     starting: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from aster_tui.aster.errors import AsterError
 from aster_tui.aster.gate import Priority
@@ -28,7 +29,8 @@ from aster_tui.domain.fleet_views import user_feed
 from aster_tui.domain.trading import account_key
 from aster_tui.domain.views import FeedState
 from aster_tui.engine.core import Core, now_ms
-from aster_tui.engine.keys import AgentKeys, KeyProblem, check_signer, find_keys
+from aster_tui.engine.key_sources import KeyProblem
+from aster_tui.engine.keys import AgentKeys, check_signer, find_keys
 from aster_tui.engine.supervise import Tasks, keep_running
 
 SNAPSHOT_RETRY_SECONDS = 3.0
@@ -214,6 +216,7 @@ class AccountFeeds:
         on_weight: Callable[[int], None],
         nonces: NonceSource,
         trading: bool = False,
+        state_folder: Path | None = None,
     ) -> None:
         self._core = core
         self._venue = venue
@@ -222,6 +225,7 @@ class AccountFeeds:
         self._on_weight = on_weight
         self._nonces = nonces
         self._trading = trading
+        self._state_folder = state_folder
         self._tasks = Tasks(core)
         self._running: dict[str, _Running] = {}
         self._told: set[str] = set()
@@ -283,7 +287,8 @@ class AccountFeeds:
             self._core.feed(name, "off", "no keys are loaded")
             return
         try:
-            keys = find_keys(agent, self._environment)
+            # On a thread: a keystore takes a second to open, a command or a keyring may take longer.
+            keys = await asyncio.to_thread(find_keys, agent, self._environment, self._state_folder)
             signer = Signer(keys.key, self._venue.chain_id)
             check_signer(agent.name, keys.signer, signer.address)
         except KeyProblem as problem:

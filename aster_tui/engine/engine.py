@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping
 from aster_tui.aster.nonces import NonceSource
 from aster_tui.aster.rest import Observer
 from aster_tui.aster.venue import Venue
-from aster_tui.config import Settings
+from aster_tui.config import SECRET_ENDINGS, Settings
 from aster_tui.domain.commands import Command, SyncAgents
 from aster_tui.domain.views import FleetSnapshot
 from aster_tui.engine.account_feed import AccountFeeds
 from aster_tui.engine.alarms import Alarms
 from aster_tui.engine.core import Core, Watchdog
+from aster_tui.engine.ledger import LedgerWatch
 from aster_tui.engine.store_feed import MONGO, StoreFeed
 from aster_tui.engine.supervise import keep_running
 from aster_tui.engine.sync import SyncService
@@ -66,7 +67,7 @@ class Engine:
         self._feed = VenueFeed(self.core, self._public, self._venue, self._watchdog)
         self._store = _store(settings)
         if settings.no_keys:
-            environment = {n: v for n, v in environment.items() if not n.upper().endswith("PRIVATE_KEY")}
+            environment = {n: v for n, v in environment.items() if not n.upper().endswith(SECRET_ENDINGS)}
         self._documents = StoreFeed(
             self.core, self._store, self._watchdog, environment, settings.state_folder
         )
@@ -78,6 +79,7 @@ class Engine:
             on_weight=self._weight,
             nonces=self._nonces,
             trading=not settings.watching,
+            state_folder=settings.state_folder,
         )
         writer = self._store if isinstance(self._store, TradingStore) else None
         self.room: TradeRoom | None = None
@@ -85,6 +87,7 @@ class Engine:
             self.room = TradeRoom(
                 self.core, settings, writer, self._accounts.trader, working=working, agents=agents
             )
+        self._figures = LedgerWatch(settings.state_folder, self.core.emit)
         self._sync = SyncService(
             self.core,
             client=self._accounts.client,
@@ -130,6 +133,8 @@ class Engine:
             tasks.create_task(keep_running(core, "the exchange feed", self._feed.run))
             tasks.create_task(keep_running(core, "the database feed", self._documents.run))
             tasks.create_task(keep_running(core, "the sync", self._sync.run))
+            if self.room is None:
+                tasks.create_task(keep_running(core, "the metrics", self._figures.run))
 
     def submit(self, command: Command) -> None:
         """Take a command; called on the engine's loop."""

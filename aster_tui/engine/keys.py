@@ -1,8 +1,12 @@
-"""Which wallet an agent signs with: from its document and the environment, by the existing names.
+"""Which wallet an agent signs with: from its document, the environment, and where keys are kept.
 
-``AGENT_<NAME>_PRIVATE_KEY``, ``AGENT_<NAME>_USER``, ``AGENT_<NAME>_SIGNER`` with NAME upper-cased or
-as written; else the shared ``SHARED_ASTER_SIGNER_PRIVATE_KEY`` (also ``SHARED_ASTER_PRIVATE_KEY``),
-``SHARED_ASTER_USER``, ``SHARED_ASTER_SIGNER``. Addresses of the document come before the environment's.
+Addresses: the document's, then ``AGENT_<NAME>_USER`` and ``AGENT_<NAME>_SIGNER``, then
+``SHARED_ASTER_USER`` and ``SHARED_ASTER_SIGNER``. The key, first found first: ``AGENT_<NAME>_PRIVATE_KEY``;
+``AGENT_<NAME>_KEYSTORE`` (a Web3 Secret Storage file; its password in ``AGENT_<NAME>_PASSWORD`` or the file
+``AGENT_<NAME>_PASSWORD_FILE``, for all agents ``SHARED_ASTER_PASSWORD`` or ``SHARED_ASTER_PASSWORD_FILE``);
+``AGENT_<NAME>_KEY_COMMAND`` (a command that prints it); ``AGENT_<NAME>_KEYRING`` (the keyring's service,
+``1`` for aster-tui; the name is the agent's); a keystore that ``aster-tui keys import`` made;
+``SHARED_ASTER_SIGNER_PRIVATE_KEY`` (also ``SHARED_ASTER_PRIVATE_KEY``). NAME is upper-cased or as written.
 """
 
 from __future__ import annotations
@@ -10,14 +14,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from pathlib import Path
 
+from aster_tui.config import REFUSED_FILE
 from aster_tui.domain.documents import AgentDocument
 from aster_tui.domain.keys import PrivateKey
 from aster_tui.domain.trading import account_key
-
-
-class KeyProblem(Exception):
-    """An agent's wallet cannot be used. The text says why and what to do, and never holds a key."""
+from aster_tui.engine.key_sources import (
+    KEYRING_SERVICE,
+    KeyProblem,
+    from_command,
+    from_keyring,
+    from_keystore,
+    keystore_path,
+    password_file,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,33 +41,79 @@ class AgentKeys:
     source: str
 
 
-def find_keys(agent: AgentDocument, environment: Mapping[str, str]) -> AgentKeys:
-    """The agent's user, signer and key.
+def find_keys(agent: AgentDocument, environment: Mapping[str, str], state: Path | None = None) -> AgentKeys:
+    """The agent's user, signer and key. It may take a second, and blocks.
+
+    Args:
+        state: the state folder, where imported keystores are.
 
     Raises:
         KeyProblem: something is missing or malformed.
     """
-    own = {part: _own(agent.name, part, environment) for part in ("USER", "SIGNER", "PRIVATE_KEY")}
-    shared_key = environment.get("SHARED_ASTER_SIGNER_PRIVATE_KEY") or environment.get(
-        "SHARED_ASTER_PRIVATE_KEY"
-    )
-    user = agent.user_address or own["USER"] or environment.get("SHARED_ASTER_USER")
-    variable = f"AGENT_{agent.name.upper()}_PRIVATE_KEY"
-    secret, source = (own["PRIVATE_KEY"], variable) if own["PRIVATE_KEY"] else (shared_key, "the shared key")
-    signer = agent.signer_address or own["SIGNER"]
-    if signer is None and not own["PRIVATE_KEY"]:
-        signer = environment.get("SHARED_ASTER_SIGNER")
+    user = agent.user_address or _own(agent.name, "USER", environment) or environment.get("SHARED_ASTER_USER")
     if not user:
         raise KeyProblem(
             f"{agent.name} has no account: set asterUserAddress or AGENT_{agent.name.upper()}_USER"
         )
-    if not secret:
-        raise KeyProblem(f"{agent.name} has no key: set {variable}; its account cannot be read until then")
     try:
-        key = PrivateKey.parse(secret)
-    except ValueError as error:
-        raise KeyProblem(f"{agent.name}: {source}: {error}") from None
+        found = _own_key(agent.name, environment, state)
+        signer = agent.signer_address or _own(agent.name, "SIGNER", environment)
+        if found is None:
+            found = _shared_key(environment)
+            signer = signer or environment.get("SHARED_ASTER_SIGNER")
+    except KeyProblem as problem:
+        raise KeyProblem(f"{agent.name}: {problem}") from None
+    if found is None:
+        refused = environment.get(REFUSED_FILE)
+        if refused:
+            why = f"{refused} can be read by others, so its keys are not used"
+            raise KeyProblem(f"{agent.name}: {why}: chmod 600 {refused}")
+        raise KeyProblem(
+            f"{agent.name} has no key: set AGENT_{agent.name.upper()}_PRIVATE_KEY;"
+            " its account cannot be read until then"
+        )
+    key, source = found
     return AgentKeys(user=user, signer=signer, key=key, source=source)
+
+
+def _own_key(name: str, environment: Mapping[str, str], state: Path | None) -> tuple[PrivateKey, str] | None:
+    if secret := _own(name, "PRIVATE_KEY", environment):
+        return _parsed(secret, f"AGENT_{name.upper()}_PRIVATE_KEY"), "the environment"
+    if path := _own(name, "KEYSTORE", environment):
+        return from_keystore(Path(path).expanduser(), lambda: _password(name, environment)), path
+    if command := _own(name, "KEY_COMMAND", environment):
+        return _parsed(from_command(command), "the key command's output"), "a command"
+    if service := _own(name, "KEYRING", environment):
+        service = KEYRING_SERVICE if service in ("1", "true", "yes") else service
+        return _parsed(from_keyring(service, name), "the keyring's secret"), "the keyring"
+    imported = keystore_path(state, name) if state is not None else None
+    if imported is not None and imported.is_file():
+        return from_keystore(imported, lambda: _password(name, environment)), str(imported)
+    return None
+
+
+def _shared_key(environment: Mapping[str, str]) -> tuple[PrivateKey, str] | None:
+    for variable in ("SHARED_ASTER_SIGNER_PRIVATE_KEY", "SHARED_ASTER_PRIVATE_KEY"):
+        if secret := environment.get(variable):
+            return _parsed(secret, variable), "the shared key"
+    return None
+
+
+def _parsed(secret: str, source: str) -> PrivateKey:
+    try:
+        return PrivateKey.parse(secret)
+    except ValueError as error:
+        raise KeyProblem(f"{source}: {error}") from None
+
+
+def _password(name: str, environment: Mapping[str, str]) -> str:
+    for found in (_own(name, "PASSWORD", environment), environment.get("SHARED_ASTER_PASSWORD")):
+        if found:
+            return found
+    for path in (_own(name, "PASSWORD_FILE", environment), environment.get("SHARED_ASTER_PASSWORD_FILE")):
+        if path:
+            return password_file(Path(path).expanduser())
+    raise KeyProblem(f"its keystore wants a password: set AGENT_{name.upper()}_PASSWORD_FILE")
 
 
 def with_addresses(agent: AgentDocument, environment: Mapping[str, str]) -> AgentDocument:

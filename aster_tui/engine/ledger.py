@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 
 from aster_tui.domain.client_ids import Purpose
+from aster_tui.domain.events import Event, MetricsMeasured
 from aster_tui.domain.lifecycle import OrderRecord, applied, from_data
+from aster_tui.domain.metrics import WINDOWS, measure
 from aster_tui.domain.safeguards import DAY_MS
 from aster_tui.domain.shares import Key, Share, shares
 from aster_tui.domain.trading import ZERO, account_key
+from aster_tui.engine.core import now_ms
 from aster_tui.store.journal import Journal
 
 AT_ONCE = 2_000
+WATCH_SECONDS = 2.0
 #: Errors older than this are of no figure but "all", which counts orders only.
 ERRORS_KEPT = 5_000
 
@@ -64,6 +71,17 @@ class Ledger:
         """The orders of a decision."""
         return [r for r in self.records.values() if r.decision_id == decision_id]
 
+    def measured(self, now: int) -> MetricsMeasured:
+        """The figures of the fleet ("") and of each agent, by window."""
+        records = [*self.records.values()]
+        names = sorted({r.agent for r in records})
+        found = {
+            (name, window): measure(records, self.errors, now, window_ms=length, agent=name or None)
+            for name in ("", *names)
+            for window, length in WINDOWS.items()
+        }
+        return MetricsMeasured(now, found)
+
     def knows(self, account: str, symbol: str) -> bool:
         """Whether anything of this journal was executed in a symbol of an account."""
         key = account_key(account)
@@ -84,3 +102,25 @@ class Ledger:
         begin = now - now % DAY_MS
         today = [r for r in self.of_agent(agent_id) if r.executed_at >= begin]
         return max(ZERO, sum((r.commission - r.realized for r in today), ZERO))
+
+
+class LedgerWatch:
+    """Tells the figures of a journal that only others write to: for what may change nothing."""
+
+    def __init__(self, folder: Path, emit: Callable[[Event], None]) -> None:
+        self._folder = folder
+        self._emit = emit
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        journal = Journal(self._folder)
+        try:
+            while not await journal.open_to_read():  # noqa: ASYNC110 - another process makes it
+                await asyncio.sleep(WATCH_SECONDS)
+            ledger = Ledger(journal)
+            while True:
+                await ledger.refresh()
+                self._emit(ledger.measured(now_ms()))
+                await asyncio.sleep(WATCH_SECONDS)
+        finally:
+            await journal.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from aster_tui.domain.metrics import Metrics
 from aster_tui.domain.symbols import plain
 from aster_tui.domain.views import AgentView, FleetSnapshot, PositionView
 
@@ -33,6 +34,14 @@ def status_document(snapshot: FleetSnapshot) -> dict[str, Any]:
             "weight_limit": snapshot.weight_limit,
             "orders_seen": len(snapshot.orders),
             "errors_seen": sum(error.count for error in snapshot.errors),
+            "orders": {
+                name or "fleet": {
+                    window: _metrics(snapshot.metrics[name, window])
+                    for n, window in snapshot.metrics
+                    if n == name
+                }
+                for name in dict.fromkeys(name for name, _ in snapshot.metrics)
+            },
         },
     }
 
@@ -54,6 +63,24 @@ def _agent(agent: AgentView, positions: tuple[PositionView, ...]) -> dict[str, A
         "stale": agent.stale,
         "shared_with": list(agent.shared_with),
         "warnings": list(agent.warnings),
+    }
+
+
+def _metrics(found: Metrics) -> dict[str, Any]:
+    return {
+        "orders": found.orders,
+        "placed": found.placed,
+        "doubted": found.doubted,
+        "success": _decimal(found.success),
+        "slippage_bp": _decimal(found.slippage_average),
+        "slippage_p95_bp": _decimal(found.slippage_p95),
+        "latency_p50_ms": found.latency_p50,
+        "latency_p95_ms": found.latency_p95,
+        "latency_p99_ms": found.latency_p99,
+        "commission": _plain(found.commission),
+        "realized": _plain(found.realized),
+        "error_rate": _decimal(found.error_rate),
+        "errors": dict(found.errors),
     }
 
 

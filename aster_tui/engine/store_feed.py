@@ -17,6 +17,8 @@ from aster_tui.domain.events import (
     FeedHeard,
     PaperLoaded,
     PaperPosition,
+    ShadowPosition,
+    ShadowsLoaded,
     TradeSeen,
 )
 from aster_tui.domain.records import parse_error_record, parse_order_record
@@ -139,6 +141,7 @@ class StoreFeed:
         at = now_ms()
         self._core.emit(AgentsLoaded(at, tuple(self._addressed(a) for a in agents)))
         self._core.emit(PaperLoaded(at, await store.open_positions(), await store.exit_pnls()))
+        self._core.emit(ShadowsLoaded(at, await store.shadows()))
         for order in await store.recent_orders(ORDERS_SHOWN):
             self._core.emit(order)
         for trade in await store.recent_trades(TRADES_SHOWN):
@@ -177,6 +180,8 @@ class StoreFeed:
             self._core.emit(TradeSeen(at, trade))
             if trade.trade_type == "exit":
                 self._exit(trade.agent_id, store)
+        elif change.collection == "shadows":
+            self._core.emit(ShadowPosition(at, parse_position(document)))
         elif change.collection == "orders":
             self._core.emit(parse_order_record(document))
         elif change.collection == "errors" and change.operation == "insert":

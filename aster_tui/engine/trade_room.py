@@ -13,11 +13,12 @@ from aster_tui.domain.documents import AgentDocument
 from aster_tui.domain.events import ErrorRaised, Event
 from aster_tui.domain.paper import PaperCosts
 from aster_tui.domain.safeguards import Limits
-from aster_tui.engine.core import Core
+from aster_tui.engine.core import Core, now_ms
 from aster_tui.engine.desk import OrderDesk
 from aster_tui.engine.executor import Executor, Rules
 from aster_tui.engine.guardian import Guardian
 from aster_tui.engine.ledger import Ledger
+from aster_tui.engine.notifier import Notifier, apprise_sender
 from aster_tui.engine.outbox import Outbox
 from aster_tui.engine.paper import PaperDesk
 from aster_tui.engine.supervise import keep_running
@@ -27,6 +28,7 @@ from aster_tui.store.journal import Journal
 from aster_tui.store.trading import TradingStore
 
 CONTROLS_SECONDS = 1.0
+METRICS_SECONDS = 2.0
 FLEET = "fleet"
 
 
@@ -111,6 +113,10 @@ class TradeRoom:
                 ),
             )
         self.guardian = Guardian(core, self.desk, self.ledger, self.executor, client_of, self._serves)
+        self.notifier: Notifier | None = None
+        if settings.notify is not None and (urls := settings.notify.get_secret_value().split()):
+            sender = apprise_sender(urls)
+            self.notifier = Notifier(core, sender, self.journal, network=settings.network)
         self._errors: asyncio.Queue[ErrorRaised] = asyncio.Queue()
 
     def _serves(self, agent_id: str) -> bool:
@@ -119,6 +125,8 @@ class TradeRoom:
     def listen(self, event: Event) -> None:
         """Take an event of the engine."""
         self.guardian.listen(event)
+        if self.notifier is not None:
+            self.notifier.listen(event)
         # What the exchange refused or broke is a figure; what came from the database is in it already.
         if not isinstance(event, ErrorRaised) or event.recorded_at:
             return
@@ -136,6 +144,9 @@ class TradeRoom:
                 if store is not None and self.outbox is not None and self.controls is not None:
                     tasks.create_task(keep_running(core, "the outbox", self.outbox.run))
                     tasks.create_task(keep_running(core, "the controls", self.controls.run))
+                if self.notifier is not None:
+                    tasks.create_task(keep_running(core, "the notifier", self.notifier.run))
+                tasks.create_task(keep_running(core, "the metrics", self._measure))
                 if self.worker is not None:
                     tasks.create_task(keep_running(core, "the worker", self._work))
         finally:
@@ -152,6 +163,13 @@ class TradeRoom:
                 "worker", f"the database's indexes were not made: {error}", remedy=error.remedy
             )
         await self.worker.run()
+
+    async def _measure(self) -> None:
+        """Tell the figures of the journal's orders every few seconds, when there are new ones."""
+        while True:
+            await self.ledger.refresh()
+            self._core.emit(self.ledger.measured(now_ms()))
+            await asyncio.sleep(METRICS_SECONDS)
 
     async def _keep_errors(self) -> None:
         while True:

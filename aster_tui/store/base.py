@@ -61,6 +61,9 @@ class StoreReader(Protocol):
     async def exit_pnl(self, agent_id: str) -> Decimal:
         """Realized PnL of one agent."""
 
+    async def shadows(self) -> tuple[PositionDocument, ...]:
+        """The paper positions beside real agents, open and closed."""
+
     async def recent_trades(self, limit: int) -> tuple[TradeDocument, ...]:
         """The newest trades, oldest first."""
 

@@ -98,6 +98,10 @@ class Journal:
         """Open the file, and claim this process's name."""
         await self._run(self._open)
 
+    async def open_to_read(self) -> bool:
+        """Open the file to look at it only; False when there is none. Nothing can be written then."""
+        return await self._run(self._open_to_read)
+
     async def close(self) -> None:
         """Close the file; what is unresolved may be taken over from now on."""
         await self._run(self._close)
@@ -217,9 +221,23 @@ class Journal:
         self.name = database.execute("select value from names where name = 'journal'").fetchone()[0]
         self._database = database
 
+    def _open_to_read(self) -> bool:
+        path = self._folder / FILE
+        if not path.is_file():
+            return False
+        self._database = sqlite3.connect(
+            f"{path.as_uri()}?mode=ro",
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        return True
+
     def _close(self) -> None:
         if self._database is not None:
-            self._database.execute("delete from turns where owner = ?", (self.owner,))
+            if self._lock >= 0:
+                self._database.execute("delete from turns where owner = ?", (self.owner,))
             self._database.close()
             self._database = None
         if self._lock >= 0:

@@ -83,6 +83,11 @@ class MongoReader:
         """Realized PnL of one agent in USD."""
         return (await self._exits({"agentId": {"$in": ids(agent_id)}})).get(agent_id, ZERO)
 
+    async def shadows(self) -> tuple[PositionDocument, ...]:
+        """The paper positions beside real agents, open and closed, oldest first."""
+        found = await self._find("shadows", {}, sort=("opened_at", 1), limit=0)
+        return tuple(parse_position(raw) for raw in found)
+
     async def recent_trades(self, limit: int) -> tuple[TradeDocument, ...]:
         """The newest trades, oldest first."""
         found = await self._find("trades", {}, sort=("timestamp", -1), limit=limit)

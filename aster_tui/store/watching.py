@@ -14,7 +14,7 @@ from pymongo.errors import OperationFailure
 
 from aster_tui.store.base import Operation, StoreChange
 
-COLLECTIONS = ("agents", "positions", "trades", "orders", "errors")
+COLLECTIONS = ("agents", "positions", "trades", "orders", "errors", "shadows")
 _OPERATIONS: dict[str, Operation] = {
     "insert": "insert",
     "update": "update",
@@ -89,7 +89,7 @@ async def _look(
     database: Any, name: str, known: Mapping[Any, Mapping[str, Any]], max_time_ms: int
 ) -> dict[Any, Mapping[str, Any]]:
     query: dict[str, Any] = {}
-    if name == "positions":
+    if name in ("positions", "shadows"):
         # The open ones, and those that were open when last seen: they may be closed now.
         still = [key for key, document in known.items() if document.get("status") != "closed"]
         query = {"$or": [{"status": {"$ne": "closed"}}, {"_id": {"$in": still}}]}

@@ -1,0 +1,105 @@
+"""Alarms reach a real webhook, grouped and limited; a receiver that fails blocks nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from aster_tui.engine import notifier
+from aster_tui.engine.core import Core
+from aster_tui.engine.notifier import Notifier, apprise_sender
+from aster_tui.store.journal import Journal
+from tests import rig
+
+
+@asynccontextmanager
+async def receiver(status: int = 200) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
+    told: list[dict[str, Any]] = []
+
+    async def take(request: web.Request) -> web.Response:
+        told.append(await request.json())
+        return web.Response(status=status)
+
+    app = web.Application()
+    app.router.add_post("/alarm", take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"json://127.0.0.1:{runner.addresses[0][1]}/alarm", told
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def notifying(url: str, journal: Journal | None = None) -> AsyncIterator[Core]:
+    core = Core(network="PRACTICE", read_only=False, initial_balance=Decimal(1000), sync_seconds=30)
+    told = Notifier(core, apprise_sender([url]), journal, network="PRACTICE")
+    core.listen(told.listen)
+    running = asyncio.create_task(told.run())
+    try:
+        yield core
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+
+
+async def test_lines_of_a_moment_are_one_message_and_counted(monkeypatch: Any) -> None:
+    monkeypatch.setattr(notifier, "GROUP_SECONDS", 0.2)
+    async with receiver() as (url, told), notifying(url) as core:
+        for _ in range(3):
+            core.problem("exchange", "Real: LIQUIDATION", agent="Real")
+        core.problem("safeguard", "Real: too large")
+        core.problem("console", "of no interest elsewhere")
+        await rig.until(lambda: told)
+        assert told[0]["title"] == "aster-tui PRACTICE: Real: LIQUIDATION (×3)"
+        assert told[0]["message"].splitlines() == ["Real: LIQUIDATION (×3)", "Real: too large"]
+        assert len(told) == 1
+
+
+async def test_no_more_than_a_few_messages_a_minute(monkeypatch: Any) -> None:
+    monkeypatch.setattr(notifier, "GROUP_SECONDS", 0.01)
+    async with receiver() as (url, told), notifying(url) as core:
+        deadline = time.monotonic() + 3
+        number = 0
+        while time.monotonic() < deadline:
+            number += 1
+            core.problem("exchange", f"line {number}")
+            await asyncio.sleep(0.05)
+        assert len(told) == notifier.MOST_A_MINUTE
+
+
+async def test_a_receiver_that_fails_is_one_line_and_heals(monkeypatch: Any) -> None:
+    monkeypatch.setattr(notifier, "GROUP_SECONDS", 0.05)
+    async with receiver(500) as (url, told), notifying(url) as core:
+        for number in range(2):
+            core.problem("exchange", f"line {number}")
+            await rig.until(lambda n=number: len(told) > n)  # type: ignore[misc]
+        errors = [e for e in core.state.errors.values() if e.source == "notifier"]
+        assert [(e.count, "not delivered" in e.message) for e in errors] == [(1, True)]
+    async with notifying("nonsense://") as core:
+        core.problem("exchange", "x")
+        await rig.until(lambda: any(e.source == "notifier" for e in core.state.errors.values()))
+
+
+async def test_of_two_processes_of_a_machine_one_tells(monkeypatch: Any, tmp_path: Path) -> None:
+    monkeypatch.setattr(notifier, "GROUP_SECONDS", 0.05)
+    journals = [Journal(tmp_path), Journal(tmp_path)]
+    for journal in journals:
+        await journal.open()
+    async with receiver() as (url, told):
+        async with notifying(url, journals[0]) as one, notifying(url, journals[1]) as two:
+            for core in (one, two):
+                core.problem("exchange", "the same")
+            await rig.until(lambda: told)
+            await asyncio.sleep(0.5)
+        assert len(told) == 1
+    for journal in journals:
+        await journal.close()
