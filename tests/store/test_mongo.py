@@ -76,7 +76,7 @@ def test_a_reader_has_no_method_that_writes() -> None:
         name for name, _ in inspect.getmembers(MongoReader, inspect.isfunction) if not name.startswith("_")
     }
     assert public == {
-        *("ping", "load_agents", "open_positions", "exit_pnls", "exit_pnl", "watch", "close"),
+        *("ping", "load_agents", "open_positions", "exit_pnls", "exit_pnl", "shadows", "watch", "close"),
         *("recent_trades", "recent_orders", "recent_errors"),
     }
     assert type(connect("mongodb://127.0.0.1:1", "x", writable=False)) is MongoReader
