@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -19,6 +19,7 @@ from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
     EnvSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
@@ -167,6 +168,9 @@ class Settings(BaseSettings):
     state_dir: Path | None = None
     """Folder of logs, journal and remembered console state (default: the XDG state folder)."""
 
+    keys: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
+    """Console: other keys for actions, such as ``"sync.one" = "f5"``; the palette shows the ids."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much goes into the log file."""
 
@@ -186,6 +190,11 @@ class Settings(BaseSettings):
         if value is not None and not value.get_secret_value().startswith(("mongodb://", "mongodb+srv://")):
             raise ValueError("must start with mongodb:// or mongodb+srv://")
         return value
+
+    @field_validator("keys", mode="before")
+    @classmethod
+    def _keys(cls, value: object) -> object:
+        return _flat(value) if isinstance(value, dict) else value
 
     @property
     def network(self) -> str:
@@ -224,6 +233,14 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only the flags come through here; :func:`load` names the files and adds the rest."""
         return (init_settings,)
+
+
+def _flat(table: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """``sync.one = "f5"`` without quotes is a table in a table to TOML: the same is meant."""
+    flat: dict[str, Any] = {}
+    for name, value in table.items():
+        flat |= _flat(value, f"{above}{name}.") if isinstance(value, dict) else {f"{above}{name}": value}
+    return flat
 
 
 def _checked_url(value: str, schemes: tuple[str, ...]) -> str:

@@ -106,3 +106,21 @@ def test_agent_environment_takes_only_agents_keys(
     assert found["AGENT_A_USER"] == "0x9"
     assert found["SHARED_ASTER_USER"] == "0x2"
     assert "OTHER" not in found
+
+
+def test_keys_come_from_their_table_quoted_or_not(files: tuple[Path, Path]) -> None:
+    files[0].write_text('[keys]\n"sync.one" = "f5"\nsync.all = "f6,f7"\n')
+    assert load(files).keys == {"sync.one": "f5", "sync.all": "f6,f7"}
+    files[0].write_text("[keys]\nsync.one = 5\n")
+    with pytest.raises(config.SettingsError, match=r"setting keys in .*settings.toml"):
+        load(files)
+
+
+def test_keys_that_cannot_be_end_the_console_before_it_opens(
+    files: tuple[Path, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    from aster_tui.commands import console
+
+    files[0].write_text('[keys]\n"sync.everything" = "f5"\n')
+    assert console(load(files, state_dir=tmp_path)) == 2
+    assert "keys.sync.everything: no action is called so" in capsys.readouterr().err

@@ -13,19 +13,24 @@ from typing import ClassVar
 from rich.text import Text
 from textual import events
 from textual.app import App, ComposeResult
+from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
+from textual.widgets import Input
 
 from aster_tui.console import format as fmt
 from aster_tui.console import terminal
-from aster_tui.console.actions import BY_ID, Context, bindings
+from aster_tui.console.actions import Action, Context
+from aster_tui.console.held import HeldKey
+from aster_tui.console.options import ConsoleOptions
 from aster_tui.console.panes import AgentsPane, ErrorsPane, OrdersPane, Pane, PositionsPane
 from aster_tui.console.port import EnginePort
-from aster_tui.console.status_line import footer, header, tabs
+from aster_tui.console.registry import HANDLERS, Registry
+from aster_tui.console.status_line import Styles, footer, header, tabs
 from aster_tui.console.theme import STYLES, THEME
 from aster_tui.console.widgets.grid import Grid
 from aster_tui.console.widgets.line import Line
-from aster_tui.domain.commands import SyncAgents
+from aster_tui.domain.commands import Command
 from aster_tui.domain.events import ALARMS
 from aster_tui.domain.views import AgentView, FleetSnapshot
 from aster_tui.locations import styles_path
@@ -47,23 +52,37 @@ class ConsoleApp(App[None]):
 
     Args:
         engine: what is shown and commanded; started after the first paint.
-        note: a word beside the network, such as ``demo``.
+        options: how it is to be.
         clock: Unix ms; another one makes tests and pictures repeatable.
+
+    Raises:
+        KeysError: the keys of ``options`` cannot be.
     """
 
     TITLE = "aster-tui"
     CSS_PATH = None
     ENABLE_COMMAND_PALETTE = False
-    BINDINGS = bindings()
     AUTO_FOCUS: ClassVar[str | None] = "#agents"
 
-    def __init__(self, engine: EnginePort, *, note: str = "", clock: Callable[[], int] = _now_ms) -> None:
+    def __init__(
+        self,
+        engine: EnginePort,
+        *,
+        options: ConsoleOptions | None = None,
+        clock: Callable[[], int] = _now_ms,
+    ) -> None:
         super().__init__(css_path=[styles_path()])
+        options = options or ConsoleOptions()
+        self.registry = Registry(options.keys)
+        # The registry's and no others: Textual's own ctrl+q would quit from under a dialog.
+        self._bindings = self.registry.bindings()
+        self._bindings.key_to_bindings["ctrl+c"] = [Binding("ctrl+c", "help_quit", show=False)]
+        self.held_key = HeldKey()
         # Before anything is mounted: a theme set later would style every widget a second time.
         self.register_theme(THEME)
         self.theme = THEME.name
         self._engine = engine
-        self._note = note
+        self._note = options.note
         self._clock = clock
         self._shown: FleetSnapshot | None = None
         self._second = -1
@@ -71,6 +90,7 @@ class ConsoleApp(App[None]):
         self._notice_until = 0
         self._active = PANES[0]
         self._told_failure = False
+        self._small = False
         #: What is older was there before, or was rung for.
         self._rung_at = clock()
         self._looked_at_terminal = 0.0
@@ -112,7 +132,7 @@ class ConsoleApp(App[None]):
     def on_resize(self, event: events.Resize) -> None:
         """Choose the layout for the size."""
         size = event.size
-        small = size.width < LEAST_WIDTH or size.height < LEAST_HEIGHT
+        small = self._small = size.width < LEAST_WIDTH or size.height < LEAST_HEIGHT
         self.screen_stack[0].set_class(small, "small")
         narrow = size.width < NARROW_WIDTH or size.height < LOW_HEIGHT
         self.screen_stack[0].set_class(narrow, "narrow")
@@ -128,7 +148,8 @@ class ConsoleApp(App[None]):
             self._mark_active()
             self._lines(self._clock())
 
-    def _activate(self, name: str) -> None:
+    def activate(self, name: str) -> None:
+        """Go to a pane."""
         self._active = name
         self._mark_active()
         self._pane(name).focus()
@@ -160,7 +181,7 @@ class ConsoleApp(App[None]):
         self._second = now // 1000
         self._shown = snapshot
         self._ring(snapshot, now)
-        if self._covered and (follow := getattr(self.screen, "follow", None)):
+        if self.covered and (follow := getattr(self.screen, "follow", None)):
             follow()
         for name in PANES:
             self._show(self._pane(name), snapshot, now)
@@ -183,12 +204,12 @@ class ConsoleApp(App[None]):
             pane.show(snapshot, now)
 
     def _lines(self, now: int) -> None:
-        snapshot = self._shown or self._engine.snapshot()
+        snapshot = self.newest()
         width = self.size.width
         self._line("header").say(header(snapshot, now, width, STYLES, self._note))
         self._line("tabs").say(tabs(self._active, snapshot, STYLES))
         notice = self._notice if now < self._notice_until else ""
-        self._line("footer").say(footer(self.context(), width, STYLES, notice))
+        self._line("footer").say(footer(self.registry.hints(self.context()), width, STYLES, notice))
 
     def _repaint(self) -> None:
         self._second = -1
@@ -203,10 +224,17 @@ class ConsoleApp(App[None]):
 
     # What the operator does
 
+    async def on_event(self, event: events.Event) -> None:
+        """See every key before anything else does: whether it is a new one or one that is held down."""
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            self.held_key.press(event.key, time.monotonic())
+        await super().on_event(event)
+
     def context(self) -> Context:
         """What the actions are judged by now."""
-        snapshot = self._shown or self._engine.snapshot()
-        return Context(snapshot, self._active, self._selected_agent(snapshot))
+        snapshot = self.newest()
+        row = self._pane(self._active).cursor_row
+        return Context(snapshot, self._active, self._selected_agent(snapshot), row.key if row else None)
 
     def _selected_agent(self, snapshot: FleetSnapshot) -> AgentView | None:
         row = self._pane(self._active).cursor_row
@@ -221,71 +249,62 @@ class ConsoleApp(App[None]):
         return next((a for a in snapshot.agents if a.key == key), None)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Under an overlay the console's own keys are silent: the overlay has the floor."""
-        return not (action == "act" and self._covered)
+        """Whether a key means its action here: see :mod:`aster_tui.console.registry`."""
+        if action != "act":
+            return True
+        found = self.registry.by_id[str(parameters[0])]
+        if found.everywhere:
+            return True
+        if self.covered or isinstance(self.focused, Input):
+            return False
+        return not found.panes or self._active in found.panes
 
     def action_act(self, action_id: str) -> None:
+        """A key was pressed for an action. One that is held down does what can change something once."""
+        if self.registry.by_id[action_id].danger == "none" or not self.held_key.repeats:
+            self.do(action_id)
+
+    def do(self, action_id: str) -> None:
         """Do one action of the registry, or say why it cannot be done."""
-        action = BY_ID[action_id]
-        context = self.context()
-        if action.panes and context.pane not in action.panes:
-            return
-        why = action.unavailable(context)
+        why = self.why_not(self.registry.by_id[action_id])
         if why:
             self.say(why)
             return
-        {
-            "sync.one": self._sync_one,
-            "sync.all": self._sync_all,
-            "details": self._details,
-            "pane.next": lambda: self._step(1),
-            "pane.previous": lambda: self._step(-1),
-            "pane.agents": lambda: self._activate("agents"),
-            "pane.positions": lambda: self._activate("positions"),
-            "pane.orders": lambda: self._activate("orders"),
-            "pane.errors": lambda: self._activate("errors"),
-            "help": self._help,
-            "quit": self.exit,
-        }[action_id]()
+        HANDLERS[action_id](self)
 
-    def _sync_one(self) -> None:
-        agent = self.context().agent
-        if agent is not None:
-            self._engine.submit(SyncAgents((agent.key,)))
-            self.say(f"syncing {agent.name}")
+    def why_not(self, action: Action) -> str:
+        """Why an action cannot be done now; empty when it can."""
+        context = self.context()
+        if action.panes and context.pane not in action.panes:
+            return f"only in {' and '.join(action.panes)}"
+        if self._small and action.danger != "none" and not action.everywhere:
+            return "the terminal is too small to see what that does"
+        return action.unavailable(context)
 
-    def _sync_all(self) -> None:
-        self._engine.submit(SyncAgents())
-        self.say("syncing all real agents")
+    def submit(self, command: Command) -> None:
+        """Hand a command to the engine."""
+        self._engine.submit(command)
 
-    def _step(self, by: int) -> None:
-        self._activate(PANES[(PANES.index(self._active) + by) % len(PANES)])
+    def newest(self) -> FleetSnapshot:
+        """The snapshot that is shown."""
+        return self._shown or self._engine.snapshot()
 
-    def _details(self) -> None:
-        row, pane = self._pane(self._active).cursor_row, self._active
-        if row is None:
-            self.say("nothing is selected")
-            return
+    def now(self) -> int:
+        """Unix ms, by the console's clock."""
+        return self._clock()
 
-        from aster_tui.console.details import (  # 7 ms that the first frame need not wait for
-            Overlay,
-            row_details,
-        )
+    @property
+    def looks(self) -> Styles:
+        """The styles of the lines and overlays."""
+        return STYLES
 
-        def content(width: int) -> Text:
-            found = row_details(self._engine.snapshot(), pane, row.key, self._clock(), STYLES, width)
-            return found if found is not None else Text("It is gone.", style=STYLES["dim"])
-
-        self.push_screen(Overlay({"errors": "error"}.get(pane, pane.removesuffix("s")), content))
-
-    def _help(self) -> None:
-        from aster_tui.console.details import Overlay, help_text
-
-        self.push_screen(Overlay("help", lambda width: help_text(self.context(), STYLES, width)))
+    def step(self, by: int) -> None:
+        """Activate the pane that comes ``by`` places after."""
+        self.activate(PANES[(PANES.index(self._active) + by) % len(PANES)])
 
     def on_grid_opened(self, message: Grid.Opened) -> None:
         """A double click is an enter."""
-        self.action_act("details")
+        self.do("details")
 
     def action_help_quit(self) -> None:
         """Ctrl+C, which copies and does not quit: say what does, in the footer and not in a pop-up."""
@@ -308,7 +327,7 @@ class ConsoleApp(App[None]):
     # Parts
 
     @property
-    def _covered(self) -> bool:
+    def covered(self) -> bool:
         """Whether an overlay lies above the panes."""
         return len(self.screen_stack) > 1
 

@@ -1,4 +1,4 @@
-"""The overlays: all there is to know of a row, and the help."""
+"""The overlay, and all there is to know of a row."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from aster_tui.console import format as fmt
-from aster_tui.console.actions import ACTIONS, GRID_KEYS, Context
 from aster_tui.console.panes import UNDER
 from aster_tui.console.status_line import Styles
 from aster_tui.domain.metrics import WINDOWS
@@ -77,43 +76,7 @@ class Overlay(ModalScreen[None]):
         self.query_one("#frame").scroll_relative(y=by, animate=False)
 
 
-def help_text(context: Context, styles: Styles, width: int = 93) -> Text:
-    """Every key: those of the focused pane first, and why one cannot be used now."""
-    text = Text()
-    mine = [a for a in ACTIONS if context.pane in a.panes]
-    others = [a for a in ACTIONS if not a.panes]
-    if mine:
-        text.append(f"{context.pane}\n", style=styles["strong"])
-        for action in mine:
-            _help_line(text, action.shown, action.title, action.unavailable(context), styles, width)
-        text.append("\n")
-    text.append("in every list\n", style=styles["strong"])
-    for keys, words in GRID_KEYS:
-        _help_line(text, keys, words, "", styles, width)
-    text.append("\neverywhere\n", style=styles["strong"])
-    for action in others:
-        _help_line(text, action.shown, action.title, action.unavailable(context), styles, width)
-    text.append("\nsigns\n", style=styles["strong"])
-    for sign, words in (
-        ("● REAL", "trades on the exchange"),
-        ("○ paper", "computed, no account"),
-        ("●  ◐  ○  ·", "a feed that is live, stale, down, off; beside it the age of what was last heard"),
-        ("drift", "MongoDB differed from the exchange at the last sync; enter says how"),
-        ("!", "something is wrong with this agent; enter says what"),
-        ("dimmed", "not live: the last that was known"),
-    ):
-        _help_line(text, sign, words, "", styles, width)
-    return text
-
-
-def _help_line(text: Text, keys: str, words: str, why: str, styles: Styles, width: int) -> None:
-    body = Text(words, style=styles["dim"] if why else "")
-    if why:
-        body.append(f"  ({fmt.one_line(why)})", style=styles["warn"])
-    _beside(text, f"  {keys:<14}", styles["dim" if why else "key"], body, width)
-
-
-def _beside(text: Text, head: str, style: str, body: Text, width: int) -> None:
+def beside(text: Text, head: str, style: str, body: Text, width: int) -> None:
     """Add ``body`` beside ``head``; its further lines begin where its first does."""
     for number, line in enumerate(body.wrap(_console(), max(10, width - len(head)), overflow="fold")):
         line.rstrip()
@@ -149,7 +112,7 @@ def _pairs(pairs: Pairs, styles: Styles, width: int) -> Text:
     longest = max((len(name) for name, _ in pairs), default=0)
     text = Text()
     for name, value in pairs:
-        _beside(text, f"{name:<{longest}}  ", styles["dim"], Text(fmt.one_line(value)), width)
+        beside(text, f"{name:<{longest}}  ", styles["dim"], Text(fmt.one_line(value)), width)
     return text
 
 

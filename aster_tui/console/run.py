@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from aster_tui.console import terminal
 from aster_tui.console.app import ConsoleApp
+from aster_tui.console.options import ConsoleOptions
 from aster_tui.console.port import EnginePort
 
 # The standard library's: structlog takes 20 ms to import, and its formatter writes these lines too.
@@ -28,9 +29,15 @@ BROKE = (
 )
 
 
-def run_console(engine: EnginePort, *, note: str = "", app: ConsoleApp | None = None) -> int:
-    """Show the console until the operator quits or the terminal goes; returns the exit code."""
-    app = app or ConsoleApp(engine, note=note)
+def run_console(
+    engine: EnginePort, *, options: ConsoleOptions | None = None, app: ConsoleApp | None = None
+) -> int:
+    """Show the console until the operator quits or the terminal goes; returns the exit code.
+
+    Raises:
+        KeysError: the keys of ``options`` cannot be; nothing was shown or started.
+    """
+    app = app or ConsoleApp(engine, options=options)
     try:
         with _hang_up(app, engine):
             asyncio.run(_shown(app))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.text import Text
 
 from aster_tui.console import format as fmt
-from aster_tui.console.actions import SHORT, Context, hints
+from aster_tui.console.actions import Action
 from aster_tui.domain.views import FeedView, FleetSnapshot
 
 DOTS = {"live": "●", "stale": "◐", "down": "○", "off": "·"}
@@ -115,17 +117,18 @@ def _signed_ms(value: int) -> str:
     return f"{sign}{abs(value)} ms"
 
 
-def footer(context: Context, width: int, styles: Styles, notice: str = "") -> Text:
-    """The hints of the focused pane; a notice takes their place while it lasts."""
+def footer(hints: Sequence[tuple[Action, str]], width: int, styles: Styles, notice: str = "") -> Text:
+    """The hints of the focused pane, each with why it is unavailable; a notice takes their place while it
+    lasts."""
     line = Text(" ")
     if notice:
         line.append(f"{notice} ", style=styles["notice"])
         line.truncate(width, overflow="ellipsis")
         return line
-    for action, unavailable in hints(context):
+    for action, unavailable in hints:
         dim = bool(unavailable)
         line.append(action.shown, style=styles["dim" if dim else "strong"])
-        line.append(f" {SHORT.get(action.id, action.title)}   ", style=styles["dim"])
+        line.append(f" {action.short or action.title}   ", style=styles["dim"])
     line.truncate(width)
     return line
 

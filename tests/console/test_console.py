@@ -3,72 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
 
 import pytest
-from textual.pilot import Pilot
 
-from aster_tui.console.actions import ACTIONS
-from aster_tui.console.app import PANES, TICK_SECONDS, ConsoleApp
+from aster_tui.console.app import PANES, TICK_SECONDS
 from aster_tui.console.details import Overlay
-from aster_tui.console.panes import Pane
-from aster_tui.console.widgets.line import Line
+from aster_tui.console.registry import ACTIONS
 from aster_tui.domain.commands import SyncAgents
 from aster_tui.domain.views import SyncView
+from tests.console.driving import SMALL, WIDE, Clock, console, line, overlay, pane, shown, until
 from tests.console.scripted import NOW, Scripted, agent, error, feeds, fleet, order, position
-
-WIDE, SMALL = (120, 40), (80, 24)
-
-
-class Clock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> int:
-        return self.now
-
-
-@asynccontextmanager
-async def console(
-    port: Scripted, size: tuple[int, int] = WIDE, clock: Clock | None = None
-) -> AsyncIterator[tuple[ConsoleApp, Pilot[None]]]:
-    app = ConsoleApp(port, clock=clock or Clock())
-    async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: port.started)
-        await pilot.pause(TICK_SECONDS * 1.5)
-        yield app, pilot
-
-
-async def until(pilot: Pilot[None], condition: Any, tries: int = 200) -> None:
-    for _ in range(tries):
-        if condition():
-            return
-        await pilot.pause(0.02)
-    raise AssertionError("did not happen")
-
-
-def pane(app: ConsoleApp, name: str) -> Pane:
-    return app.screen_stack[0].query_one(f"#{name}", Pane)
-
-
-def line(app: ConsoleApp, name: str) -> str:
-    return app.screen_stack[0].query_one(f"#{name}", Line).text
-
-
-def shown(app: ConsoleApp, name: str) -> str:
-    """The text a pane paints."""
-    widget = pane(app, name)
-    return "\n".join(widget.render_line(y).text for y in range(widget.size.height))
-
-
-def overlay(app: ConsoleApp) -> str:
-    return app.screen.text if isinstance(app.screen, Overlay) else ""
 
 
 async def test_all_four_panes_show_the_fleet() -> None:

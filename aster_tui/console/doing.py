@@ -1,0 +1,138 @@
+"""The actions of the console's frame: panes, details, help, palette, sync; and what carries them out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from aster_tui.console.actions import SCREEN_ONLY, Action, Context, Handler, cannot_write
+from aster_tui.domain.commands import SyncAgents
+
+if TYPE_CHECKING:
+    from aster_tui.console.app import ConsoleApp
+
+
+def _cannot_sync_one(context: Context) -> str:
+    if context.agent is None:
+        return "select an agent first"
+    if context.agent.mode == "paper":
+        return f"{context.agent.name} trades on paper: it has no account to sync"
+    return cannot_write(context)
+
+
+def _cannot_sync_all(context: Context) -> str:
+    if not any(a.mode == "real" for a in context.snapshot.agents):
+        return "no real agent is known"
+    return cannot_write(context)
+
+
+def _no_row(context: Context) -> str:
+    return "" if context.row is not None else "nothing is selected"
+
+
+ACTIONS: tuple[Action, ...] = (
+    Action(
+        *("sync.one", "sync the selected agent: exchange → MongoDB", "s", "s"),
+        danger="write",
+        panes=("agents", "positions"),
+        hint=True,
+        short="sync",
+        needs="a real agent, its key, MongoDB",
+        unavailable=_cannot_sync_one,
+        command="aster-tui sync --agent NAME",
+    ),
+    Action(
+        *("sync.all", "sync all real agents", "S", "S"),
+        danger="write",
+        hint=True,
+        short="sync all",
+        needs="MongoDB",
+        unavailable=_cannot_sync_all,
+        command="aster-tui sync",
+    ),
+    Action(
+        *("details", "details of the selected row", "enter", "enter"),
+        hint=True,
+        short="details",
+        unavailable=_no_row,
+        command="aster-tui status --json",
+    ),
+    Action("pane.next", "next pane", "tab,right", "tab →", hint=True, short="pane", alone=SCREEN_ONLY),
+    Action("pane.previous", "previous pane", "shift+tab,left", "shift+tab ←", alone=SCREEN_ONLY),
+    Action("pane.agents", "agents", "1", "1", alone=SCREEN_ONLY),
+    Action("pane.positions", "positions", "2", "2", alone=SCREEN_ONLY),
+    Action("pane.orders", "orders", "3", "3", alone=SCREEN_ONLY),
+    Action("pane.errors", "errors", "4", "4", alone=SCREEN_ONLY),
+    Action(
+        *("palette", "find an action by its name", "colon,ctrl+p", ": ctrl+p"),
+        hint=True,
+        short="commands",
+        command="aster-tui --help",
+    ),
+    Action("help", "help", "question_mark", "?", hint=True, short="help", command="aster-tui --help"),
+    Action(
+        *("quit", "quit the console; agents and orders are not touched", "q,ctrl+q", "q"),
+        hint=True,
+        short="quit",
+        alone=SCREEN_ONLY,
+    ),
+)
+
+
+def _sync_one(app: ConsoleApp) -> None:
+    agent = app.context().agent
+    if agent is not None:
+        app.submit(SyncAgents((agent.key,)))
+        app.say(f"syncing {agent.name}")
+
+
+def _sync_all(app: ConsoleApp) -> None:
+    app.submit(SyncAgents())
+    app.say("syncing all real agents")
+
+
+def _details(app: ConsoleApp) -> None:
+    from rich.text import Text
+
+    from aster_tui.console.details import Overlay, row_details  # 7 ms that the first frame need not wait for
+
+    context = app.context()
+    key, pane = context.row, context.pane
+    if key is None:
+        return
+
+    def content(width: int) -> Text:
+        found = row_details(app.newest(), pane, key, app.now(), app.looks, width)
+        return found if found is not None else Text("It is gone.", style=app.looks["dim"])
+
+    app.push_screen(Overlay({"errors": "error"}.get(pane, pane.removesuffix("s")), content))
+
+
+def _help(app: ConsoleApp) -> None:
+    from aster_tui.console.details import Overlay
+    from aster_tui.console.help import help_text
+
+    app.push_screen(Overlay("help", lambda width: help_text(app.context(), app.registry, app.looks, width)))
+
+
+def _palette(app: ConsoleApp) -> None:
+    from aster_tui.console.palette import open_palette  # 40 ms
+
+    open_palette(app)
+
+
+def _pane(name: str) -> Handler:
+    return lambda app: app.activate(name)
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "sync.one": _sync_one,
+    "sync.all": _sync_all,
+    "details": _details,
+    "pane.next": lambda app: app.step(1),
+    "pane.previous": lambda app: app.step(-1),
+    **{f"pane.{name}": _pane(name) for name in ("agents", "positions", "orders", "errors")},
+    "palette": _palette,
+    "help": _help,
+    "quit": lambda app: app.exit(),
+}

@@ -1,0 +1,19 @@
+"""What the settings say about the console."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleOptions:
+    """How the console is to be.
+
+    Args:
+        keys: other keys for actions, by action id.
+        note: a word beside the network.
+    """
+
+    keys: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
