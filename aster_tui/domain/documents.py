@@ -60,9 +60,15 @@ class AgentDocument:
     paper: bool = True
     user_address: str | None = None
     signer_address: str | None = None
+    keeps_positions: bool = False
     last_thought: str = ""
     active_positions: tuple[ActivePosition, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def on_account(self) -> bool:
+        """Whether its account is followed: it is real, or it went to paper and left positions there."""
+        return not self.paper or self.keeps_positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +235,7 @@ def parse_agent(raw: Mapping[str, Any]) -> AgentDocument:
         paper=fields.flag("isPaperTrading") is not False,
         user_address=fields.address("asterUserAddress"),
         signer_address=fields.address("asterSignerAddress"),
+        keeps_positions=fields.flag("asterKeepsPositions") is True,
         last_thought=fields.text("aiThought", optional=True),
         active_positions=tuple(_active(item, fields) for item in fields.items("activePositions")),
         warnings=tuple(fields.warnings),

@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
+from aster_tui.domain.audit import AuditLine
+from aster_tui.domain.commands import TradingState
 from aster_tui.domain.documents import AgentDocument, PositionDocument, TradeDocument
 from aster_tui.domain.metrics import Metrics
+from aster_tui.domain.safeguards import Limits
 from aster_tui.domain.symbols import SymbolRules
 from aster_tui.domain.trading import Order, Position, PositionSide, Side
-from aster_tui.domain.views import FeedState
+from aster_tui.domain.views import ConsoleView, FeedState, RequestState
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +210,8 @@ class OrderRecorded:
     mark_price: Decimal | None = None
     latency_ms: int | None = None
     reduce_only: bool = False
+    purpose: str = ""
+    decision_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +315,96 @@ class SyncFinished:
     error: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class RequestStarted:
+    """A person's command is being carried out. ``words`` is the command line that does the same."""
+
+    at: int
+    request_id: str
+    title: str
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestMoved:
+    """How far a command is: ``done`` of ``total`` steps (0 where nobody knows), and what it does now."""
+
+    at: int
+    request_id: str
+    text: str
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RequestEnded:
+    """A command ended. ``document`` is the answer as the command line prints it."""
+
+    at: int
+    request_id: str
+    state: RequestState
+    message: str
+    document: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """Whether an agent, or the fleet, may trade: set by a person, with a reason."""
+
+    state: TradingState
+    reason: str = ""
+    by: str = ""
+    at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ControlsChanged:
+    """Everything that is not ACTIVE, by agent id; the fleet's key is ``fleet``."""
+
+    at: int
+    controls: Mapping[str, Control]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditWritten:
+    """A line of the audit: what an operator asked for, and what came of it, here or at another console."""
+
+    at: int
+    line: AuditLine
+
+
+@dataclass(frozen=True, slots=True)
+class ConsolesSeen:
+    """The consoles that are attached now, this one too."""
+
+    at: int
+    consoles: tuple[ConsoleView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LockChanged:
+    """This console was locked to read-only, or unlocked."""
+
+    at: int
+    locked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsKnown:
+    """The safeguards' limits in force here."""
+
+    at: int
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class DeadManChanged:
+    """The dead-man timers held here: seconds by (account, symbol); empty when none is armed."""
+
+    at: int
+    timers: Mapping[tuple[str, str], int]
+
+
 Event = (
     MarkPrices
     | OrderUpdate
@@ -337,4 +433,13 @@ Event = (
     | ShadowPosition
     | SyncStarted
     | SyncFinished
+    | RequestStarted
+    | RequestMoved
+    | RequestEnded
+    | ControlsChanged
+    | AuditWritten
+    | ConsolesSeen
+    | LockChanged
+    | LimitsKnown
+    | DeadManChanged
 )

@@ -13,6 +13,7 @@ from typing import Any
 
 from aster_tui.domain import events as ev
 from aster_tui.domain.accounts import AccountState
+from aster_tui.domain.desk_state import DeskState
 from aster_tui.domain.documents import AgentDocument, PositionDocument
 from aster_tui.domain.metrics import Metrics
 from aster_tui.domain.symbols import SymbolRules, symbol_of
@@ -37,6 +38,7 @@ class OrderLine:
     mark_price: Decimal | None = None
     latency_ms: int | None = None
     recorded_status: str = ""
+    recorded: ev.OrderRecorded | None = None
     #: What it looks like, kept until it changes: a tick must not rebuild a thousand lines.
     view: OrderView | None = None
 
@@ -54,6 +56,7 @@ class FleetState:
         self.rules: Mapping[str, SymbolRules] = {}
         self.marks: dict[str, Decimal] = {}
         self.marks_at: dict[str, int] = {}
+        self._marks_copy: Mapping[str, Decimal] | None = None
         self.paper: dict[str, dict[str, PositionDocument]] = {}
         self.exit_pnl: dict[str, Decimal] = {}
         self.paper_known = False
@@ -71,7 +74,9 @@ class FleetState:
         self.round_trip_ms: int | None = None
         self.weight_used: int | None = None
         self.weight_limit = 2400
+        self.desk = DeskState()
         self._handlers: dict[type[Any], Callable[[Any], bool]] = {
+            **self.desk.handlers(),
             ev.MarkPrices: self._mark_prices,
             ev.OrderUpdate: self._order_update,
             ev.AccountUpdate: lambda e: self._account(e.account).apply_update(e),
@@ -110,10 +115,17 @@ class FleetState:
     # Exchange
 
     def agents_of(self, account: str) -> list[AgentDocument]:
-        """The real agents that trade on an account, by name."""
+        """The agents whose positions are an account's: real ones, and those that left positions there, by
+        name."""
         key = account_key(account)
-        found = [a for a in self.agents.values() if not a.paper and _account_of(a) == key]
+        found = [a for a in self.agents.values() if a.on_account and _account_of(a) == key]
         return sorted(found, key=lambda a: a.name)
+
+    def marks_shown(self) -> Mapping[str, Decimal]:
+        """The mark prices as they are now: a copy, made once per change."""
+        if self._marks_copy is None:
+            self._marks_copy = dict(self.marks)
+        return self._marks_copy
 
     def _account(self, account: str) -> AccountState:
         return self.accounts.setdefault(account_key(account), AccountState())
@@ -125,6 +137,8 @@ class FleetState:
                 self.marks_at[symbol] = event.at
                 changed |= self.marks.get(symbol) != price
                 self.marks[symbol] = price
+        if changed:
+            self._marks_copy = None
         return changed
 
     def _order_update(self, event: ev.OrderUpdate) -> bool:
@@ -179,6 +193,7 @@ class FleetState:
         line.mark_price = event.mark_price or line.mark_price
         line.latency_ms = event.latency_ms if event.latency_ms is not None else line.latency_ms
         line.recorded_status = event.status
+        line.recorded = event
         self._touch(line)
         return True
 

@@ -7,7 +7,9 @@ from dataclasses import replace
 from decimal import Decimal
 
 from aster_tui.domain.accounts import AccountState, PositionKey
+from aster_tui.domain.desk_state import FLEET
 from aster_tui.domain.documents import AgentDocument, PositionDocument, paper_balance, paper_unrealized
+from aster_tui.domain.events import Control
 from aster_tui.domain.fleet import FleetState, OrderLine
 from aster_tui.domain.symbols import decimal_places, symbol_of
 from aster_tui.domain.trading import ZERO, Order, Position, account_key
@@ -35,6 +37,7 @@ def snapshot(state: FleetState, now: int, *, sync_stale_ms: int = 120_000) -> Fl
             count[agent_id] = count.get(agent_id, 0) + 1
             pnl[agent_id] = pnl.get(agent_id, ZERO) + (view.unrealized_pnl or ZERO)
     agents = sorted(state.agents.values(), key=lambda a: (a.paper, a.name))
+    fleet_control = state.desk.controls.get(FLEET, Control("ACTIVE"))
     return FleetSnapshot(
         version=state.version,
         at=now,
@@ -53,6 +56,18 @@ def snapshot(state: FleetState, now: int, *, sync_stale_ms: int = 120_000) -> Fl
         weight_used=state.weight_used,
         weight_limit=state.weight_limit,
         metrics=state.metrics,
+        locked=state.desk.locked,
+        trading=fleet_control.state,
+        halt_reason=fleet_control.reason,
+        requests=state.desk.requests_shown(),
+        audit=state.desk.audit_shown(),
+        consoles=state.desk.consoles,
+        rules=state.rules,
+        marks=state.marks_shown(),
+        marks_at=dict(state.marks_at),
+        limits=state.desk.limits,
+        dead_man=state.desk.timers,
+        initial_balance=state.initial_balance,
     )
 
 
@@ -129,6 +144,8 @@ def _real_agent(
         paper_balance=_shadow_balance(state, agent),
         positions=positions,
         open_orders=len(account.orders),
+        available=account.available,
+        wallet_at=max(account.told_at, account.wallet_at),
         sync=_sync(state, agent, now, sync_stale),
         stale=not _live(state, user_feed(agent.user_address)),
     )
@@ -153,7 +170,8 @@ def _shadow_balance(state: FleetState, agent: AgentDocument) -> Decimal | None:
 
 
 def _common(state: FleetState, agent: AgentDocument) -> AgentView:
-    others = state.agents_of(agent.user_address) if agent.user_address and not agent.paper else []
+    others = state.agents_of(agent.user_address) if agent.user_address and agent.on_account else []
+    control = state.desk.trading(agent.agent_id)
     return AgentView(
         key=agent.agent_id,
         name=agent.name,
@@ -171,6 +189,10 @@ def _common(state: FleetState, agent: AgentDocument) -> AgentView:
         shared_with=tuple(a.name for a in others if a.agent_id != agent.agent_id),
         status=agent.status,
         warnings=agent.warnings,
+        trading=control.state,
+        halt_reason=control.reason,
+        watched=agent.paper and agent.keeps_positions,
+        thought=agent.last_thought,
         win_rate=agent.win_rate,
         total_trades=agent.total_trades,
     )
@@ -190,7 +212,7 @@ def _positions(state: FleetState) -> Iterator[PositionView]:
         if agent.paper:
             for document in state.paper.get(agent.agent_id, {}).values():
                 yield _paper_position(state, agent, document)
-        elif agent.user_address and account_key(agent.user_address) not in seen:
+        if agent.on_account and agent.user_address and account_key(agent.user_address) not in seen:
             seen.add(account_key(agent.user_address))
             yield from _account_positions(state, agent.user_address)
 
@@ -315,6 +337,14 @@ def _order(state: FleetState, line: OrderLine) -> OrderView:
         latency_ms=line.latency_ms,
         reduce_only=order.reduces,
         forced=order.forced,
+        account=line.account,
+        order_id=order.order_id,
+        stop_price=order.stop_price or None,
+        limit_price=order.price or None,
+        mark_price=line.mark_price,
+        purpose=line.recorded.purpose if line.recorded else "",
+        decision_id=line.recorded.decision_id if line.recorded else "",
+        open=line.account is not None and not order.final,
         price_places=places[0],
         quantity_places=places[1],
     )

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, cast
 
+from aster_tui.domain.audit import AuditLine, from_data
 from aster_tui.domain.documents import Fields, as_decimal
 from aster_tui.domain.events import ErrorRaised, OrderRecorded
 from aster_tui.domain.trading import ZERO, Side
@@ -33,6 +34,8 @@ def parse_order_record(raw: Mapping[str, Any]) -> OrderRecorded:
         mark_price=as_decimal(raw.get("markPrice")),
         latency_ms=int(latency) if latency is not None else None,
         reduce_only=raw.get("reduceOnly") is True,
+        purpose=fields.text("purpose", optional=True),
+        decision_id=fields.text("decisionId", optional=True),
     )
 
 
@@ -63,6 +66,15 @@ def error_record(error: ErrorRaised) -> dict[str, Any]:
         "remedy": error.remedy,
         "raw": error.raw,
     }
+
+
+def parse_audit(raw: Mapping[str, Any]) -> AuditLine | None:
+    """One document of ``audit``; None of what is none."""
+    try:
+        line = from_data(raw)
+        return line if line.hash and isinstance(line.at, int) else None
+    except ValueError:
+        return None
 
 
 def exact(value: Any) -> Any:

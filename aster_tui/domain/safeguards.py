@@ -39,7 +39,7 @@ class Limits:
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """An order to be judged. Notional in USDT at the mark; ``price`` is what it expects to pay, if it said
-    so."""
+    so; ``by_person``: an operator asks for it, not an agent."""
 
     symbol: str
     side: str
@@ -47,6 +47,7 @@ class Proposal:
     leverage: int = 1
     price: Decimal | None = None
     reduces: bool = False
+    by_person: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,8 @@ class Situation:
 
     ``held`` maps the agent's symbols to the value of its position; ``lost_today`` is what the balance is
     below its value of the day's beginning; ``recent`` are the orders of the last minutes as (time, symbol,
-    side); ``halted`` and ``forbidden`` say why nothing, or nothing that adds risk, may be sent.
+    side); ``halted`` and ``forbidden`` say why nothing, or nothing that adds risk, may be sent;
+    ``reducing`` says that a halt lets automatic orders reduce.
     """
 
     now: int
@@ -68,6 +70,7 @@ class Situation:
     lost_today: Decimal = ZERO
     recent: tuple[tuple[int, str, str], ...] = ()
     halted: str = ""
+    reducing: bool = True
     forbidden: str = ""
 
 
@@ -101,8 +104,9 @@ def _verdict(name: str, rule: Rule, order: Proposal, now: Situation, limits: Lim
 
 
 def _halted(order: Proposal, now: Situation, limits: Limits) -> str | None:
-    # A halt stops new risk; what closes goes on.
-    return f"halted: {now.halted}" if now.halted and not order.reduces else None
+    # A halt stops new risk, and where it is complete all that agents want; a person may always reduce.
+    may_reduce = order.reduces and (order.by_person or now.reducing)
+    return now.halted if now.halted and not may_reduce else None
 
 
 def _permission(order: Proposal, now: Situation, limits: Limits) -> str | None:

@@ -9,10 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
+from aster_tui.domain.audit import AuditLine
+from aster_tui.domain.commands import TradingState
 from aster_tui.domain.metrics import Metrics
+from aster_tui.domain.safeguards import Limits
+from aster_tui.domain.symbols import SymbolRules
 
+#: ``failed``: it was tried and did not work; ``refused``: it was not tried; ``unknown``: something may be
+#: live; ``unreachable``: the exchange or the database did not answer.
+RequestState = Literal["running", "done", "failed", "refused", "unknown", "unreachable"]
 FeedState = Literal["live", "stale", "down", "off"]
 Mode = Literal["real", "paper"]
 SyncState = Literal["in-sync", "drift", "stale", "never"]
@@ -76,14 +83,26 @@ class AgentView:
     status: str = "active"
     warnings: tuple[str, ...] = ()
     stale: bool = False
-    halted: bool = False
+    trading: TradingState = "ACTIVE"
+    halt_reason: str = ""
+    #: Free margin, USDT, as the exchange last said it; None for paper and before.
+    available: Decimal | None = None
+    wallet_at: int = 0
+    #: It trades on paper, and real positions it left behind are still watched.
+    watched: bool = False
+    thought: str = ""
     win_rate: Decimal = Decimal(0)
     total_trades: int = 0
+
+    @property
+    def halted(self) -> bool:
+        """Whether a person stopped it."""
+        return self.trading != "ACTIVE"
 
 
 @dataclass(frozen=True, slots=True)
 class OrderView:
-    """One line of the order log."""
+    """One line of the order log. ``account`` is set where the exchange told of it."""
 
     key: str
     at: int
@@ -100,6 +119,14 @@ class OrderView:
     latency_ms: int | None
     reduce_only: bool
     forced: str | None = None
+    account: str | None = None
+    order_id: int = 0
+    stop_price: Decimal | None = None
+    limit_price: Decimal | None = None
+    mark_price: Decimal | None = None
+    purpose: str = ""
+    decision_id: str = ""
+    open: bool = False
     price_places: int = 2
     quantity_places: int = 3
 
@@ -130,6 +157,37 @@ class FeedView:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestView:
+    """One of the operator's commands. ``words`` is the command line that does the same; ``document`` the
+    answer as that prints it."""
+
+    request_id: str
+    title: str
+    words: str
+    state: RequestState
+    started_at: int
+    ended_at: int = 0
+    message: str = ""
+    done: int = 0
+    total: int = 0
+    document: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleView:
+    """A console that is attached: who, where, and whether it can add risk. Times in Unix ms."""
+
+    console_id: str
+    operator: str
+    host: str
+    since: int
+    seen_at: int
+    armed: bool = False
+    watching: str = ""
+    mine: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class FleetSnapshot:
     """The whole fleet at one moment; ``version`` rises with every change."""
 
@@ -137,7 +195,10 @@ class FleetSnapshot:
     at: int = 0
     network: str = "PRACTICE"
     read_only: bool = False
-    halted: bool = False
+    #: Locked at run time, in this console only; a person may unlock it.
+    locked: bool = False
+    trading: TradingState = "ACTIVE"
+    halt_reason: str = ""
     agents: tuple[AgentView, ...] = ()
     positions: tuple[PositionView, ...] = ()
     orders: tuple[OrderView, ...] = ()
@@ -152,3 +213,20 @@ class FleetSnapshot:
     #: Parts that have neither answered nor failed yet since the start.
     starting: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    #: What this console asked for, newest first.
+    requests: tuple[RequestView, ...] = ()
+    #: What operators did, here and elsewhere, newest first.
+    audit: tuple[AuditLine, ...] = ()
+    consoles: tuple[ConsoleView, ...] = ()
+    rules: Mapping[str, SymbolRules] = field(default_factory=dict)
+    marks: Mapping[str, Decimal] = field(default_factory=dict)
+    marks_at: Mapping[str, int] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+    #: Dead-man timers held here: seconds by (account, symbol).
+    dead_man: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    initial_balance: Decimal = Decimal(1000)
+
+    @property
+    def halted(self) -> bool:
+        """Whether the whole fleet was stopped by a person."""
+        return self.trading != "ACTIVE"

@@ -270,7 +270,7 @@ class AccountFeeds:
         """Accounts of real agents, each with the first of its agents by name."""
         found: dict[str, AgentDocument] = {}
         for agent in sorted(self._core.state.agents.values(), key=lambda a: a.name):
-            if not agent.paper and agent.user_address:
+            if agent.on_account and agent.user_address:
                 found.setdefault(account_key(agent.user_address), agent)
         return found
 

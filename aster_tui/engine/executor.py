@@ -24,6 +24,7 @@ from aster_tui.domain.symbols import plain
 from aster_tui.domain.trading import ZERO, PositionSide, Side, account_key
 from aster_tui.engine.core import Core, now_ms
 from aster_tui.engine.desk import OrderDesk, OrderFor, Sent
+from aster_tui.engine.halts import Halt
 from aster_tui.engine.ledger import Ledger
 from aster_tui.store.base import StoreError
 
@@ -72,7 +73,7 @@ class Executor:
 
     Args:
         client_of: the trading client of an account, None while it cannot be used.
-        halted: why an agent may add no risk, empty when it may.
+        halted: whether and how far an agent is stopped.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class Executor:
         desk: OrderDesk,
         ledger: Ledger,
         client_of: Callable[[str], Trader | None],
-        halted: Callable[[AgentDocument], str],
+        halted: Callable[[AgentDocument], Halt],
         rules: Rules,
     ) -> None:
         self._core = core
@@ -149,7 +150,7 @@ class Executor:
         offset = state.clock_offset_ms or 0
         symbols = {k[0] for k in account.positions} if account else set()
         held = {s: abs(self.share(agent, s)) * state.marks.get(s, ZERO) for s in symbols}
-        now = now_ms()
+        now, halt = now_ms(), self._halted(agent)
         return Situation(
             now=now + offset,
             balance=account.wallet if account else None,
@@ -160,7 +161,8 @@ class Executor:
             held={s: value for s, value in held.items() if value},
             lost_today=self._ledger.lost_today(agent.agent_id, now),
             recent=tuple((at + offset, s, d) for at, s, d in self._ledger.recent(agent.agent_id, now)),
-            halted=self._halted(agent),
+            halted=halt.words,
+            reducing=halt.reducing,
         )
 
     async def _position_side(self, client: Trader, plan: Plan) -> PositionSide:

@@ -119,7 +119,7 @@ def _password(name: str, environment: Mapping[str, str]) -> str:
 def with_addresses(agent: AgentDocument, environment: Mapping[str, str]) -> AgentDocument:
     """The agent with the addresses the environment gives where its document has none."""
     user = agent.user_address or _own(agent.name, "USER", environment) or environment.get("SHARED_ASTER_USER")
-    if agent.paper or user == agent.user_address:
+    if not agent.on_account or user == agent.user_address:
         return agent
     return replace(agent, user_address=user)
 

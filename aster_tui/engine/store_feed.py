@@ -13,6 +13,7 @@ from aster_tui.domain.events import (
     AgentChanged,
     AgentRemoved,
     AgentsLoaded,
+    AuditWritten,
     ExitPnl,
     FeedHeard,
     PaperLoaded,
@@ -21,7 +22,7 @@ from aster_tui.domain.events import (
     ShadowsLoaded,
     TradeSeen,
 )
-from aster_tui.domain.records import parse_error_record, parse_order_record
+from aster_tui.domain.records import parse_audit, parse_error_record, parse_order_record
 from aster_tui.engine.core import Core, Watchdog, now_ms
 from aster_tui.engine.keys import agents_in, with_addresses
 from aster_tui.engine.remembered import recall, remember
@@ -32,7 +33,7 @@ MONGO = "mongo"
 PULSE_SECONDS = 2.0
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 15.0
 _RELOAD = "reload"
-TRADES_SHOWN, ORDERS_SHOWN, ERRORS_SHOWN = 100, 200, 50
+TRADES_SHOWN, ORDERS_SHOWN, ERRORS_SHOWN, AUDIT_SHOWN = 100, 200, 50, 100
 
 
 class StoreFeed:
@@ -148,6 +149,8 @@ class StoreFeed:
             self._core.emit(TradeSeen(at, trade))
         for error in await store.recent_errors(ERRORS_SHOWN):
             self._core.emit(error)
+        for line in await store.recent_audit(AUDIT_SHOWN):
+            self._core.emit(AuditWritten(at, line))
         try:
             await asyncio.to_thread(remember, self._state_folder, self._core.state.network, agents)
         except OSError as error:
@@ -186,6 +189,8 @@ class StoreFeed:
             self._core.emit(parse_order_record(document))
         elif change.collection == "errors" and change.operation == "insert":
             self._core.emit(replace(parse_error_record(document), at=at))
+        elif change.collection == "audit" and (line := parse_audit(document)) is not None:
+            self._core.emit(AuditWritten(at, line))
 
     def _exit(self, agent_id: str, store: StoreReader) -> None:
         """An exit trade changed the realized PnL: ask for the sum once, however many there were."""

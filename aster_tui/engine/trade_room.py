@@ -4,12 +4,10 @@ worker."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 
 from aster_tui.aster.trader import Trader
 from aster_tui.config import Settings
-from aster_tui.domain.documents import AgentDocument
 from aster_tui.domain.events import ErrorRaised, Event
 from aster_tui.domain.paper import PaperCosts
 from aster_tui.domain.safeguards import Limits
@@ -17,6 +15,7 @@ from aster_tui.engine.core import Core, now_ms
 from aster_tui.engine.desk import OrderDesk
 from aster_tui.engine.executor import Executor, Rules
 from aster_tui.engine.guardian import Guardian
+from aster_tui.engine.halts import Controls
 from aster_tui.engine.ledger import Ledger
 from aster_tui.engine.notifier import Notifier, apprise_sender
 from aster_tui.engine.outbox import Outbox
@@ -27,33 +26,7 @@ from aster_tui.store.base import StoreError
 from aster_tui.store.journal import Journal
 from aster_tui.store.trading import TradingStore
 
-CONTROLS_SECONDS = 1.0
 METRICS_SECONDS = 2.0
-FLEET = "fleet"
-
-
-class Controls:
-    """Who may add no risk, as persons set it in the database; the last known word stands while it is away."""
-
-    def __init__(self, store: TradingStore) -> None:
-        self._store = store
-        self._known: dict[str, tuple[str, str]] = {}
-
-    def halted(self, agent: AgentDocument) -> str:
-        """Why an agent may add no risk, empty when it may."""
-        for key in (FLEET, agent.agent_id):
-            state, reason = self._known.get(key, ("ACTIVE", ""))
-            if state != "ACTIVE":
-                who = "the fleet" if key == FLEET else agent.name
-                return f"{who} is {state}{': ' + reason if reason else ''}"
-        return ""
-
-    async def run(self) -> None:
-        """Until cancelled."""
-        while True:
-            with contextlib.suppress(StoreError):  # the database's feed says that it is away
-                self._known = await self._store.load_controls()
-            await asyncio.sleep(CONTROLS_SECONDS)
 
 
 class TradeRoom:
@@ -87,8 +60,8 @@ class TradeRoom:
             fall_back=settings.fall_back_to_paper,
             working_type=settings.protective_price,
         )
-        self.controls = Controls(store) if store is not None else None
-        halted = self.controls.halted if self.controls is not None else _never
+        self.controls = Controls(core, store, settings.state_folder)
+        halted = self.controls.halted
         self.executor = Executor(core, self.desk, self.ledger, client_of, halted, rules)
         self.outbox = Outbox(core, self.journal, store) if store is not None else None
         self.worker: Worker | None = None
@@ -136,14 +109,14 @@ class TradeRoom:
     async def run(self) -> None:
         """Until cancelled; what is under way is finished first."""
         await self.journal.open()
-        core, store = self._core, self._store
+        core = self._core
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(keep_running(core, "the guardian", self.guardian.run))
                 tasks.create_task(keep_running(core, "the errors", self._keep_errors))
-                if store is not None and self.outbox is not None and self.controls is not None:
+                tasks.create_task(keep_running(core, "the controls", self.controls.run))
+                if self.outbox is not None:
                     tasks.create_task(keep_running(core, "the outbox", self.outbox.run))
-                    tasks.create_task(keep_running(core, "the controls", self.controls.run))
                 if self.notifier is not None:
                     tasks.create_task(keep_running(core, "the notifier", self.notifier.run))
                 tasks.create_task(keep_running(core, "the metrics", self._measure))
@@ -197,7 +170,3 @@ def limits_of(settings: Settings) -> Limits:
         allow=settings.symbols("allow_symbols"),
         deny=settings.symbols("deny_symbols"),
     )
-
-
-def _never(agent: AgentDocument) -> str:
-    return ""

@@ -28,6 +28,7 @@ from aster_tui.domain.trading import ZERO, account_key
 from aster_tui.engine.core import Core, now_ms
 from aster_tui.engine.desk import OrderDesk
 from aster_tui.engine.executor import Executor, Outcome, proposal
+from aster_tui.engine.halts import Halt
 from aster_tui.engine.leases import RENEW_SECONDS, TTL_MS, HeldLease
 from aster_tui.engine.ledger import Ledger
 from aster_tui.engine.outbox import MARK
@@ -73,7 +74,7 @@ class Worker:
         executor: Executor,
         paper: PaperDesk,
         client_of: Callable[[str], Trader | None],
-        halted: Callable[[AgentDocument], str],
+        halted: Callable[[AgentDocument], Halt],
         limits: Limits,
         rules: WorkerRules,
     ) -> None:
@@ -325,7 +326,10 @@ class Worker:
         except StoreError as error:
             return Outcome("failed", (f"the paper positions cannot be read: {error}",))
         state, symbol = self._core.state, symbol_of(decision.coin)
+        halt = self._halted(agent)
         if decision.signal == "close" and book.share(symbol):
+            if halt.words and not halt.reducing:
+                return Outcome("refused", (f"halted: {halt.words}",))
             await book.leave(symbol)
             return Outcome("done")
         plan = plan_decision(decision, state.rules, state.marks, book.share(symbol))
@@ -343,7 +347,8 @@ class Worker:
             held=book.held(),
             lost_today=book.lost_since(now - now % DAY_MS),
             recent=tuple((at + offset, s, side) for at, s, side in book.recent()),
-            halted=self._halted(agent),
+            halted=halt.words,
+            reducing=halt.reducing,
         )
         verdicts = evaluate(proposal(plan), situation, self._limits)
         if reasons := refusals(verdicts):

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal, Protocol
 
+from aster_tui.domain.audit import AuditLine
 from aster_tui.domain.documents import AgentDocument, PositionDocument, TradeDocument
-from aster_tui.domain.events import ErrorRaised, OrderRecorded
+from aster_tui.domain.events import Control, ErrorRaised, OrderRecorded
 from aster_tui.domain.sync_plan import SyncPlan
 
 Operation = Literal["insert", "update", "replace", "delete"]
@@ -72,6 +73,15 @@ class StoreReader(Protocol):
 
     async def recent_errors(self, limit: int) -> tuple[ErrorRaised, ...]:
         """The newest errors, oldest first."""
+
+    async def load_controls(self) -> dict[str, Control]:
+        """What is not ACTIVE, by agent id or "fleet"."""
+
+    async def recent_audit(self, limit: int) -> tuple[AuditLine, ...]:
+        """The newest lines of the audit, oldest first."""
+
+    async def consoles(self) -> tuple[Mapping[str, Any], ...]:
+        """The consoles that are attached."""
 
     def watch(self, on_state: Callable[[str], None] | None = None) -> AsyncIterator[StoreChange]:
         """Every change from now on. ``on_state`` is told ``stream`` or ``polling`` once it watches.

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from aster_tui.domain.audit import AuditLine
 from aster_tui.domain.documents import (
     HUNDRED,
     AgentDocument,
@@ -24,8 +25,8 @@ from aster_tui.domain.documents import (
     parse_position,
     parse_trade,
 )
-from aster_tui.domain.events import ErrorRaised, OrderRecorded
-from aster_tui.domain.records import error_record, parse_error_record, parse_order_record
+from aster_tui.domain.events import Control, ErrorRaised, OrderRecorded
+from aster_tui.domain.records import error_record, parse_audit, parse_error_record, parse_order_record
 from aster_tui.domain.symbols import symbol_of
 from aster_tui.domain.sync_plan import SyncPlan
 from aster_tui.domain.trading import ZERO
@@ -103,6 +104,24 @@ class MongoReader:
         found = await self._find("errors", {}, sort=("timestamp", -1), limit=limit)
         return tuple(parse_error_record(raw) for raw in reversed(found))
 
+    async def load_controls(self) -> dict[str, Control]:
+        """What is not ACTIVE, by agent id or "fleet"."""
+        rows = await self._find("controls", {"state": {"$ne": "ACTIVE"}}, sort=("_id", 1), limit=0)
+        return {str(row["_id"]): _control(row) for row in rows}
+
+    async def recent_audit(self, limit: int) -> tuple[AuditLine, ...]:
+        """The newest lines of the audit, oldest first; what is none is left out."""
+        found = await self._find("audit", {}, sort=("at", -1), limit=limit)
+        return tuple(line for raw in reversed(found) if (line := parse_audit(raw)) is not None)
+
+    async def consoles(self) -> tuple[Mapping[str, Any], ...]:
+        """The consoles that were heard of in the last minute."""
+        database = await self._database()
+        fresh = {"$expr": {"$gt": ["$seenAt", {"$subtract": ["$$NOW", 60_000]}]}}
+        cursor = database.consoles.find(fresh, max_time_ms=self._timeout_ms).sort("_id", 1)
+        found: list[Mapping[str, Any]] = await self._do(lambda: cursor.to_list(None))
+        return tuple(found)
+
     async def watch(self, on_state: Callable[[str], None] | None = None) -> AsyncIterator[StoreChange]:
         """Every change from now on, by a change stream or by polling."""
         from aster_tui.store.failures import told
@@ -171,6 +190,17 @@ class MongoReader:
         cursor = database.trades.aggregate(pipeline, maxTimeMS=self._timeout_ms)
         rows = await self._do(lambda: cursor.to_list(None))
         return {str(row["_id"]): as_decimal(row["total"]) or ZERO for row in rows}
+
+
+def _control(raw: Mapping[str, Any]) -> Control:
+    state = raw.get("state")
+    at = raw.get("at")
+    return Control(
+        state if state in ("REDUCING", "HALTED") else "HALTED",  # what nobody understands stops all
+        str(raw.get("reason") or ""),
+        str(raw.get("by") or ""),
+        int(at) if isinstance(at, int | float) else 0,
+    )
 
 
 class MongoWriter(MongoReader):

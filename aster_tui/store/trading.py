@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -103,10 +103,21 @@ class TradingStore(MongoWriter):
         update = {"$set": {**exact_values(fields), "updatedAt": datetime.now(UTC)}}
         await self._do(lambda: decisions.update_one({"_id": {"$in": ids(decision_id)}}, update))
 
-    async def load_controls(self) -> dict[str, tuple[str, str]]:
-        """States other than ACTIVE by agent id or "fleet": (state, reason)."""
-        rows = await self._find("controls", {"state": {"$ne": "ACTIVE"}}, sort=("_id", 1), limit=0)
-        return {str(r["_id"]): (str(r.get("state", "HALTED")), str(r.get("reason", ""))) for r in rows}
+    async def set_control(self, key: str, document: Mapping[str, Any]) -> None:
+        """Set a control, with its place in the history. A resume that was decided before something newer was
+        set changes nothing; a halt always holds."""
+        controls = (await self._database()).controls
+        now = datetime.now(UTC)
+        query: dict[str, Any] = {"_id": key}
+        if document["state"] == "ACTIVE":
+            query |= {"at": {"$lt": document["at"]}}
+        update = {
+            "$set": {**document, "updatedAt": now},
+            "$setOnInsert": {"createdAt": now},
+            "$push": {"history": {"$each": [dict(document)], "$slice": -200}},
+        }
+        upsert = document["state"] != "ACTIVE"
+        await self._do(lambda: controls.update_one(query, update, upsert=upsert))
 
     # Leases
 
@@ -143,6 +154,29 @@ class TradingStore(MongoWriter):
         query = {"_id": lease.agent_id, "owner": lease.owner, "epoch": lease.epoch}
         update = [{"$set": {"expiresAt": "$$NOW", "owner": None}}]
         await self._do(lambda: leases.update_one(query, update))
+
+    # Operators
+
+    async def beat(self, console_id: str, fields: Mapping[str, Any]) -> None:
+        """This console is attached, by the database's clock."""
+        consoles = (await self._database()).consoles
+        update = [{"$set": {**fields, "seenAt": "$$NOW"}}]
+        await self._do(lambda: consoles.update_one({"_id": console_id}, update, upsert=True))
+
+    async def leave(self, console_id: str) -> None:
+        """This console is gone; so are those that were not heard of for a day."""
+        consoles = (await self._database()).consoles
+        old = datetime.now(UTC) - timedelta(days=1)
+        gone = {"$or": [{"_id": console_id}, {"seenAt": {"$lt": old}}]}
+        await self._do(lambda: consoles.delete_many(gone))
+
+    async def record_audit(self, document: Mapping[str, Any]) -> None:
+        """One line of an audit, under its hash."""
+        await self._insert_once("audit", {**document, "_id": document["hash"]})
+
+    async def keep_positions(self, agent_id: str, keeps: bool) -> None:
+        """Whether an agent on paper left real positions that are to be watched."""
+        await self._set_agent(agent_id, {"asterKeepsPositions": keeps})
 
     # From the journal
 

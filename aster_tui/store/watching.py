@@ -14,7 +14,7 @@ from pymongo.errors import OperationFailure
 
 from aster_tui.store.base import Operation, StoreChange
 
-COLLECTIONS = ("agents", "positions", "trades", "orders", "errors", "shadows")
+COLLECTIONS = ("agents", "positions", "trades", "orders", "errors", "shadows", "audit")
 _OPERATIONS: dict[str, Operation] = {
     "insert": "insert",
     "update": "update",
@@ -94,8 +94,8 @@ async def _look(
         still = [key for key, document in known.items() if document.get("status") != "closed"]
         query = {"$or": [{"status": {"$ne": "closed"}}, {"_id": {"$in": still}}]}
     cursor = database[name].find(query, dict.fromkeys(_HEAVY, 0), max_time_ms=max_time_ms)
-    if name in ("trades", "orders", "errors"):
-        cursor = cursor.sort("timestamp", -1).limit(WINDOW)
+    if name in ("trades", "orders", "errors", "audit"):
+        cursor = cursor.sort("at" if name == "audit" else "timestamp", -1).limit(WINDOW)
     return {document["_id"]: document for document in await cursor.to_list(None)}
 
 

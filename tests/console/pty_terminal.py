@@ -69,7 +69,7 @@ class Terminal:
         """The screen."""
         return "\n".join(self._screen.display)
 
-    def until(self, condition: Callable[[str], object], patience: float = 20.0) -> str:
+    def until(self, condition: Callable[[str], object], patience: float = 60.0) -> str:
         """Read until the screen satisfies ``condition``; gives the screen."""
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
@@ -80,7 +80,7 @@ class Terminal:
                 break
         raise AssertionError(f"did not appear (exit {self.process.poll()}):\n{self.text()}")
 
-    def wait(self, patience: float = 10.0) -> int:
+    def wait(self, patience: float = 30.0) -> int:
         """The exit code, reading on so that the child can write its farewell."""
         deadline = time.monotonic() + patience
         while self.process.poll() is None:

@@ -26,7 +26,7 @@ GOOD = Situation(
 ORDER = Proposal("BTCUSDT", "BUY", D(200), 5, price=D(101))
 
 TRIPS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
-    "halted": ({}, {"halted": "storm"}, {}),
+    "halted": ({}, {"halted": "the fleet is HALTED"}, {}),
     "permission": ({}, {"forbidden": "the signer may only reduce"}, {}),
     "symbols": ({}, {}, {"deny": frozenset({"BTCUSDT"})}),
     "price age": ({}, {"mark_at": NOW - 6000}, {}),
@@ -57,8 +57,19 @@ def test_each_trips_alone_with_its_own_words(name: str) -> None:
     assert [v.name for v in verdicts if not v.ok] == [name]
     assert len(next(v.message for v in verdicts if not v.ok)) > 10
     closing = evaluate(replace(case[0], reduces=True), case[1], case[2])
-    # A halt stops new risk only; a signer without permission can send nothing at all.
+    # What only bounds risk does not hold up what reduces it; a signer without permission sends nothing.
     assert bool(refusals(closing)) == (name == "permission")
+
+
+@pytest.mark.parametrize(("reducing", "by_person", "passes"), [(0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 1)])
+def test_a_complete_halt_stops_agents_also_from_closing_and_never_a_person(
+    reducing: int, by_person: int, passes: int
+) -> None:
+    order = replace(ORDER, reduces=True, by_person=bool(by_person))
+    now = replace(GOOD, halted="storm", reducing=bool(reducing))
+    assert (refusals(evaluate(order, now, Limits())) == ()) == bool(passes)
+    opening = replace(order, reduces=False)
+    assert [v.name for v in evaluate(opening, now, Limits()) if not v.ok] == ["halted"]
 
 
 def test_several_are_all_reported() -> None:

@@ -212,17 +212,18 @@ async def test_what_is_wrong_is_refused_recorded_and_the_agent_goes_on(
         assert desk.database.agents.find_one({"name": "Real"})["isPaperTrading"] is False
 
 
-async def test_a_halted_agent_closes_and_opens_nothing(desk: Desk) -> None:
+@pytest.mark.parametrize("state", ["REDUCING", "HALTED"])
+async def test_what_is_halted_opens_nothing_and_closes_only_while_reducing(desk: Desk, state: str) -> None:
     account = desk.exchange.ready_document()["accounts"][0]
     desk.add("Real", account)
     with rig.running(desk.settings, desk.environment, working=True) as engine:
         assert (await desk.ended(desk.decide("Real", **LONG)))["state"] == "done"
-        desk.database.controls.insert_one({"_id": "fleet", "state": "HALTED", "reason": "storm"})
-        room = engine._body.room  # type: ignore[union-attr]
-        await rig.until(lambda: room.controls._known, "the halt is known")
+        desk.database.controls.insert_one({"_id": "fleet", "state": state, "reason": "storm"})
+        await rig.until(lambda: engine.snapshot().trading == state, "the halt is known")
         refused = await desk.ended(desk.decide("Real", **LONG))
-        assert "halted: the fleet is HALTED: storm" in refused["reasons"][0]
-        assert (await desk.ended(desk.decide("Real", coin="BTC", signal="close")))["state"] == "done"
+        assert f"halted: the fleet is {state}: storm" in refused["reasons"][0]
+        closed = await desk.ended(desk.decide("Real", coin="BTC", signal="close"))
+        assert closed["state"] == ("done" if state == "REDUCING" else "refused")
 
 
 async def test_an_old_decision_is_stale(desk: Desk) -> None:
