@@ -25,16 +25,21 @@ from aster_tui.exits import DONE, FAILED, REFUSED, UNREACHABLE, USAGE
 
 def console(settings: Settings) -> int:
     """Open the console; returns the exit code."""
-    from aster_tui.console.options import ConsoleOptions
     from aster_tui.console.registry import KeysError
     from aster_tui.console.run import run_console
 
     with logging_to_file(settings):
         try:
-            return run_console(engine_thread(settings), options=ConsoleOptions(keys=settings.keys))
+            return run_console(engine_thread(settings), options=_console_options(settings))
         except KeysError as error:
             click.echo(f"aster-tui: {error}", err=True)
             return USAGE
+
+
+def _console_options(settings: Settings) -> Any:
+    from aster_tui.console.options import ConsoleOptions
+
+    return ConsoleOptions(keys=settings.keys, state_folder=settings.state_folder)
 
 
 def engine_thread(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from aster_tui.domain.views import AgentView, FleetSnapshot
@@ -18,12 +19,23 @@ Danger = Literal["none", "write", "risk"]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What an action is judged by: the snapshot, the focused pane, the agent and the row under its cursor."""
+    """What an action is judged by.
+
+    Args:
+        pane: the focused one.
+        agent: whose row the cursor is on.
+        row: the key of that row.
+        selected: the keys of the marked rows of the pane, also of those a filter hides; without marks the
+            cursor's.
+        state_folder: where files may be written.
+    """
 
     snapshot: FleetSnapshot
     pane: str
     agent: AgentView | None = None
     row: str | None = None
+    selected: tuple[str, ...] = ()
+    state_folder: Path | None = None
 
 
 def _always(context: Context) -> str:

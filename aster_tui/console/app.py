@@ -21,9 +21,11 @@ from textual.widgets import Input
 from aster_tui.console import format as fmt
 from aster_tui.console import terminal
 from aster_tui.console.actions import Action, Context
+from aster_tui.console.filtering import FilterLine
 from aster_tui.console.held import HeldKey
 from aster_tui.console.options import ConsoleOptions
-from aster_tui.console.panes import AgentsPane, ErrorsPane, OrdersPane, Pane, PositionsPane
+from aster_tui.console.pane import Pane
+from aster_tui.console.panes import AgentsPane, ErrorsPane, OrdersPane, PositionsPane
 from aster_tui.console.port import EnginePort
 from aster_tui.console.registry import HANDLERS, Registry
 from aster_tui.console.status_line import Styles, footer, header, tabs
@@ -72,8 +74,8 @@ class ConsoleApp(App[None]):
         clock: Callable[[], int] = _now_ms,
     ) -> None:
         super().__init__(css_path=[styles_path()])
-        options = options or ConsoleOptions()
-        self.registry = Registry(options.keys)
+        self.options = options or ConsoleOptions()
+        self.registry = Registry(self.options.keys)
         # The registry's and no others: Textual's own ctrl+q would quit from under a dialog.
         self._bindings = self.registry.bindings()
         self._bindings.key_to_bindings["ctrl+c"] = [Binding("ctrl+c", "help_quit", show=False)]
@@ -82,7 +84,7 @@ class ConsoleApp(App[None]):
         self.register_theme(THEME)
         self.theme = THEME.name
         self._engine = engine
-        self._note = options.note
+        self._note = self.options.note
         self._clock = clock
         self._shown: FleetSnapshot | None = None
         self._second = -1
@@ -113,6 +115,7 @@ class ConsoleApp(App[None]):
                 yield OrdersPane()
                 yield ErrorsPane()
         yield Line(id="footer")
+        yield FilterLine()
         yield Line(id="small")
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
@@ -232,21 +235,42 @@ class ConsoleApp(App[None]):
 
     def context(self) -> Context:
         """What the actions are judged by now."""
-        snapshot = self.newest()
-        row = self._pane(self._active).cursor_row
-        return Context(snapshot, self._active, self._selected_agent(snapshot), row.key if row else None)
+        snapshot, pane = self.newest(), self.pane
+        row = pane.cursor_key
+        agents = pane.agents_of(snapshot, (row,)) if row is not None else ()
+        return Context(
+            snapshot,
+            self._active,
+            agents[0] if agents else None,
+            row,
+            pane.selected,
+            self.options.state_folder,
+        )
 
-    def _selected_agent(self, snapshot: FleetSnapshot) -> AgentView | None:
-        row = self._pane(self._active).cursor_row
-        if row is None:
-            return None
-        key = row.key
-        if self._active == "positions":
-            position = next((p for p in snapshot.positions if p.key == key), None)
-            key = position.agent_id.split("+")[0] if position else ""
-        elif self._active != "agents":
-            return None
-        return next((a for a in snapshot.agents if a.key == key), None)
+    @property
+    def pane(self) -> Pane:
+        """The active pane."""
+        return self._pane(self._active)
+
+    def selected_rows(self) -> tuple[str, ...]:
+        """The keys of the marked rows of the active pane, without marks the cursor's. A filter hides marked
+        rows and does not unmark them: whoever asks the operator says how many (:meth:`hidden_marks`)."""
+        return self.pane.selected
+
+    def hidden_marks(self) -> int:
+        """How many of the marked rows the filter hides."""
+        return self.pane.hidden_marks
+
+    def selected_agents(self) -> tuple[AgentView, ...]:
+        """The agents of the selected rows, each once."""
+        return self.pane.agents_of(self.newest(), self.pane.selected)
+
+    def chose(self) -> None:
+        """The operator chose how the active pane is to be: show it so."""
+        pane = self.pane
+        pane.choose_columns(pane.state.columns)
+        self._show(pane, self.newest(), self._clock())
+        self._lines(self._clock())
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether a key means its action here: see :mod:`aster_tui.console.registry`."""
@@ -318,10 +342,10 @@ class ConsoleApp(App[None]):
     def _print_error_renderables(self) -> None:
         self._exit_renderables.clear()
 
-    def say(self, text: str, *, lasting: bool = False) -> None:
+    def say(self, text: str, *, seconds: float = NOTICE_SECONDS, lasting: bool = False) -> None:
         """Say something in the footer's place."""
         self._notice = fmt.one_line(text)
-        self._notice_until = self._clock() + (10**12 if lasting else int(NOTICE_SECONDS * 1000))
+        self._notice_until = self._clock() + (10**12 if lasting else int(seconds * 1000))
         self._lines(self._clock())
 
     # Parts
@@ -338,6 +362,11 @@ class ConsoleApp(App[None]):
 
     def _pane(self, name: str) -> Pane:
         return self._base.query_one(f"#{name}", Pane)
+
+    @property
+    def filter_line(self) -> FilterLine:
+        """Where a filter is typed."""
+        return self._base.query_one(FilterLine)
 
     def _line(self, name: str) -> Line:
         return self._base.query_one(f"#{name}", Line)

@@ -15,8 +15,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from aster_tui.console import format as fmt
-from aster_tui.console.panes import UNDER
 from aster_tui.console.status_line import Styles
+from aster_tui.console.widgets.grid import UNDER
 from aster_tui.domain.metrics import WINDOWS
 from aster_tui.domain.views import AgentView, ErrorView, FleetSnapshot, OrderView, PositionView
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def _cannot_sync_one(context: Context) -> str:
     if context.agent is None:
         return "select an agent first"
-    if context.agent.mode == "paper":
+    if context.agent.mode == "paper" and len(context.selected) < 2:
         return f"{context.agent.name} trades on paper: it has no account to sync"
     return cannot_write(context)
 
@@ -32,7 +32,7 @@ def _no_row(context: Context) -> str:
 
 ACTIONS: tuple[Action, ...] = (
     Action(
-        *("sync.one", "sync the selected agent: exchange → MongoDB", "s", "s"),
+        *("sync.one", "sync the selected agents: exchange → MongoDB", "s", "s"),
         danger="write",
         panes=("agents", "positions"),
         hint=True,
@@ -80,10 +80,12 @@ ACTIONS: tuple[Action, ...] = (
 
 
 def _sync_one(app: ConsoleApp) -> None:
-    agent = app.context().agent
-    if agent is not None:
-        app.submit(SyncAgents((agent.key,)))
-        app.say(f"syncing {agent.name}")
+    agents = [a for a in app.selected_agents() if a.mode == "real"]
+    if not agents:
+        app.say("none of the marked rows is of a real agent")
+        return
+    app.submit(SyncAgents(tuple(a.key for a in agents)))
+    app.say(f"syncing {', '.join(a.name for a in agents)}")
 
 
 def _sync_all(app: ConsoleApp) -> None:

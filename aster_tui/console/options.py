@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +14,9 @@ class ConsoleOptions:
     Args:
         keys: other keys for actions, by action id.
         note: a word beside the network.
+        state_folder: where exports and screenshots go; None for nowhere.
     """
 
     keys: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
+    state_folder: Path | None = None

@@ -1,14 +1,15 @@
-"""The four panes: what each shows of a snapshot. Rows are made from views; views that did not change keep
-their rows."""
+"""The four panes: what each shows of a snapshot, and how it is filtered, sorted and summed up."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from aster_tui.console import format as fmt
-from aster_tui.console.widgets.grid import Column, Grid, Row
+from aster_tui.console.listing import facts
+from aster_tui.console.pane import Pane
+from aster_tui.console.widgets.grid import UNDER, Column, Row
 from aster_tui.domain.views import AgentView, ErrorView, FleetSnapshot, OrderView, PositionView
 
 #: Order types as they are written where every column counts.
@@ -22,47 +23,6 @@ TYPES = {
     "TRAILING_STOP_MARKET": "TRAIL",
 }
 REAL, PAPER = "● REAL", "○ paper"
-
-
-class Pane(Grid):
-    """A grid with a title that follows a snapshot."""
-
-    NAME: ClassVar[str] = ""
-    COLUMNS: ClassVar[tuple[Column, ...]] = ()
-    EMPTY: ClassVar[str] = ""
-    NEWEST_FIRST: ClassVar[bool] = False
-
-    def __init__(self) -> None:
-        super().__init__(self.COLUMNS, empty=self.EMPTY, id=self.NAME.lower(), newest_first=self.NEWEST_FIRST)
-        self._kept: dict[Hashable, tuple[object, tuple[Row, ...]]] = {}
-        self.border_title = self.NAME
-
-    def show(self, snapshot: FleetSnapshot, now: int) -> None:
-        """Show a snapshot at ``now`` (Unix ms)."""
-        title, subtitle = self.titles(snapshot)
-        if self.border_title != title:
-            self.border_title = title
-        if (self.border_subtitle or "") != subtitle:
-            self.border_subtitle = subtitle
-        self.show_rows(tuple(self.rows_of(snapshot, now)))
-
-    def titles(self, snapshot: FleetSnapshot) -> tuple[str, str]:
-        """Border title and subtitle."""
-        raise NotImplementedError
-
-    def rows_of(self, snapshot: FleetSnapshot, now: int) -> Iterable[Row]:
-        """The rows of a snapshot."""
-        raise NotImplementedError
-
-    def _keep(self, key: Hashable, basis: object, rows: tuple[Row, ...]) -> tuple[Row, ...]:
-        self._kept[key] = (basis, rows)
-        if len(self._kept) > 4_000:
-            self._kept.clear()
-        return rows
-
-    def _known(self, key: Hashable, basis: object) -> tuple[Row, ...] | None:
-        known = self._kept.get(key)
-        return known[1] if known is not None and known[0] == basis else None
 
 
 class AgentsPane(Pane):
@@ -83,26 +43,74 @@ class AgentsPane(Pane):
         Column("won", 7, "right", rank=6),
     )
 
-    def titles(self, snapshot: FleetSnapshot) -> tuple[str, str]:
-        """How many, and what they hold together."""
-        real = [a for a in snapshot.agents if a.mode == "real"]
-        paper = [a for a in snapshot.agents if a.mode == "paper"]
-        parts = []
-        for word, group in (("real", real), ("paper", paper)):
-            if group:
-                held = sum((a.balance for a in group), Decimal(0))
-                gained = sum((a.pnl_absolute for a in group), Decimal(0))
-                parts.append(f"{word} {fmt.number(held, 2)} {fmt.signed(gained)}")
-        count = f" {len(snapshot.agents)} · {len(real)} real" if snapshot.agents else ""
-        return f"Agents{count}", " · ".join(parts)
+    SORTS: ClassVar[Mapping[str, Callable[[AgentView], Any]]] = {
+        "agent": lambda a: a.name.lower(),
+        "mode": lambda a: a.mode,
+        "balance": lambda a: a.balance,
+        "pnl": lambda a: a.pnl_percent,
+        "pos": lambda a: a.positions,
+        "orders": lambda a: a.open_orders,
+        "sync": lambda a: a.sync.at,
+        "strategy": lambda a: a.strategy.lower(),
+        "trades": lambda a: a.total_trades,
+        "won": lambda a: a.win_rate,
+    }
 
-    def rows_of(self, snapshot: FleetSnapshot, now: int) -> Iterable[Row]:
+    def views(self, snapshot: FleetSnapshot) -> Sequence[AgentView]:
+        """Every agent."""
+        return snapshot.agents
+
+    def titles(self, snapshot: FleetSnapshot) -> tuple[str, str]:
+        """How many, and how many of them are real."""
+        real = sum(a.mode == "real" for a in snapshot.agents)
+        return (f"Agents {len(snapshot.agents)} · {real} real" if snapshot.agents else "Agents"), ""
+
+    def owners_of(self, view: AgentView) -> Sequence[str]:
+        """Itself."""
+        return (view.key,)
+
+    def basis_of(self, view: AgentView, now: int) -> object:
+        """The agent, and the age of its last sync."""
+        return view, sync_cell(view, now)
+
+    def rows_of(self, view: AgentView, now: int) -> tuple[Row, ...]:
         """One row per agent."""
-        for agent in snapshot.agents:
-            sync = sync_cell(agent, now)
-            yield from self._known(agent.key, (agent, sync)) or self._keep(
-                agent.key, (agent, sync), (_agent_row(agent, sync),)
-            )
+        return (_agent_row(view, sync_cell(view, now)),)
+
+    def facts_of(self, view: AgentView) -> Mapping[str, str]:
+        """Name, mode, status, strategy, sync."""
+        status = f"{view.status} {view.sync.state}{' halted' if view.halted else ''}"
+        return facts(agent=view.name, mode=view.mode, status=status, strategy=view.strategy)
+
+    def totals_of(self, views: Sequence[AgentView]) -> tuple[Row, ...]:
+        """Real and paper apart: their sum means nothing."""
+        return tuple(
+            _agents_total(mode, [a for a in views if a.mode == mode])
+            for mode in ("real", "paper")
+            if any(a.mode == mode for a in views)
+        )
+
+
+def _agents_total(mode: str, agents: list[AgentView]) -> Row:
+    held = sum((a.balance for a in agents), Decimal(0))
+    gained = sum((a.pnl_absolute for a in agents), Decimal(0))
+    put_in = held - gained
+    return Row(
+        f"total {mode}",
+        (
+            f"Σ {len(agents)} {mode}",
+            fmt.signed(gained),
+            fmt.number(held, 2),
+            fmt.percent(gained / put_in * 100) if put_in > 0 else fmt.UNKNOWN,
+            str(sum(a.positions for a in agents)),
+            str(sum(a.open_orders for a in agents)),
+            "",
+            "",
+            str(sum(a.total_trades for a in agents)),
+            "",
+        ),
+        (mode, fmt.tone(gained), "", fmt.tone(gained), "", "", "", "", "dim", ""),
+    )
 
 
 def _agent_row(agent: AgentView, sync: tuple[str, str]) -> Row:
@@ -174,24 +182,68 @@ class PositionsPane(Pane):
         Column("notional", 10, "right", rank=7),
     )
 
+    SORTS: ClassVar[Mapping[str, Callable[[PositionView], Any]]] = {
+        "agent": lambda p: p.agent.lower(),
+        "symbol": lambda p: p.symbol,
+        "side": lambda p: p.side,
+        "size": lambda p: p.quantity,
+        "entry": lambda p: p.entry_price,
+        "mark": lambda p: p.mark_price,
+        "pnl": lambda p: p.unrealized_pnl,
+        "lev": lambda p: p.leverage,
+        "stop": lambda p: p.stop_loss,
+        "target": lambda p: p.take_profit,
+        "liq": lambda p: p.liquidation_price,
+        "notional": lambda p: p.notional,
+    }
+
+    def views(self, snapshot: FleetSnapshot) -> Sequence[PositionView]:
+        """Every open position."""
+        return snapshot.positions
+
     def titles(self, snapshot: FleetSnapshot) -> tuple[str, str]:
         """How many, and the sum of what they gain."""
         if not snapshot.positions:
             return "Positions", ""
-        real = [p for p in snapshot.positions if p.mode == "real"]
         total = sum((p.unrealized_pnl or Decimal(0) for p in snapshot.positions), Decimal(0))
-        of_real = sum((p.unrealized_pnl or Decimal(0) for p in real), Decimal(0))
-        return (
-            f"Positions {len(snapshot.positions)} · {fmt.signed(total)} USDT",
-            f"real {len(real)} · {fmt.signed(of_real)}" if real else "",
+        return f"Positions {len(snapshot.positions)} · {fmt.signed(total)} USDT", ""
+
+    def rows_of(self, view: PositionView, now: int) -> tuple[Row, ...]:
+        """One row per position."""
+        return (_position_row(view),)
+
+    def owners_of(self, view: PositionView) -> Sequence[str]:
+        """The agents that share the account, its own first."""
+        return view.agent_id.split("+")
+
+    def facts_of(self, view: PositionView) -> Mapping[str, str]:
+        """Agent, symbol, side, mode; the status of one without a stop is ``unprotected``."""
+        status = "protected" if view.stop_loss else "unprotected"
+        return facts(
+            agent=view.agent,
+            symbol=view.symbol,
+            side=view.side,
+            mode=view.mode,
+            status=f"{status}{' stale' if view.stale else ''}",
         )
 
-    def rows_of(self, snapshot: FleetSnapshot, now: int) -> Iterable[Row]:
-        """One row per position."""
-        for position in snapshot.positions:
-            yield from self._known(position.key, position) or self._keep(
-                position.key, position, (_position_row(position),)
-            )
+    def totals_of(self, views: Sequence[PositionView]) -> tuple[Row, ...]:
+        """Real and paper apart: their sum means nothing."""
+        return tuple(
+            _positions_total(mode, [p for p in views if p.mode == mode])
+            for mode in ("real", "paper")
+            if any(p.mode == mode for p in views)
+        )
+
+
+def _positions_total(mode: str, positions: list[PositionView]) -> Row:
+    gained = sum((p.unrealized_pnl or Decimal(0) for p in positions), Decimal(0))
+    worth = sum((p.notional or Decimal(0) for p in positions), Decimal(0))
+    long = sum(p.side == "long" for p in positions)
+    empty = ("",) * 12
+    cells = (f"Σ {len(positions)} {mode}", f"{long} long", "", *empty[3:6], fmt.signed(gained), *empty[7:11])
+    styles = (mode, "dim", "", *empty[3:6], fmt.tone(gained), *empty[7:11])
+    return Row(f"total {mode}", (*cells, fmt.number(worth, 2)), (*styles, ""))
 
 
 def _position_row(p: PositionView) -> Row:
@@ -249,6 +301,23 @@ class OrdersPane(Pane):
         Column("ms", 4, "right", rank=4),
     )
 
+    SORTS: ClassVar[Mapping[str, Callable[[OrderView], Any]]] = {
+        "time": lambda o: o.at,
+        "agent": lambda o: o.agent.lower(),
+        "side": lambda o: o.side,
+        "symbol": lambda o: o.symbol,
+        "size": lambda o: o.executed if o.status == "FILLED" else o.quantity,
+        "type": lambda o: o.order_type,
+        "status": lambda o: o.status,
+        "price": lambda o: o.price,
+        "slip": lambda o: o.slippage_bp,
+        "ms": lambda o: o.latency_ms,
+    }
+
+    def views(self, snapshot: FleetSnapshot) -> Sequence[OrderView]:
+        """The order log."""
+        return snapshot.orders
+
     def titles(self, snapshot: FleetSnapshot) -> tuple[str, str]:
         """How many there are, and how many were refused."""
         if not snapshot.orders:
@@ -256,10 +325,21 @@ class OrdersPane(Pane):
         refused = sum(o.status in ("REJECTED", "UNKNOWN") for o in snapshot.orders)
         return f"Orders {len(snapshot.orders)}", f"{refused} refused" if refused else ""
 
-    def rows_of(self, snapshot: FleetSnapshot, now: int) -> Iterable[Row]:
+    def rows_of(self, view: OrderView, now: int) -> tuple[Row, ...]:
         """One row per order."""
-        for order in snapshot.orders:
-            yield from self._known(order.key, order) or self._keep(order.key, order, (_order_row(order),))
+        return (_order_row(view),)
+
+    def facts_of(self, view: OrderView) -> Mapping[str, str]:
+        """Agent, symbol, side, type, status, mode, client order id."""
+        return facts(
+            agent=view.agent,
+            symbol=view.symbol,
+            side=view.side,
+            type=f"{view.order_type} {TYPES.get(view.order_type, '')}",
+            status=f"{view.status} {view.forced or ''}",
+            mode=view.mode,
+            id=view.key,
+        )
 
 
 def _order_row(o: OrderView) -> Row:
@@ -315,19 +395,31 @@ class ErrorsPane(Pane):
         Column("times", 5, "right"),
     )
 
+    SORTS: ClassVar[Mapping[str, Callable[[ErrorView], Any]]] = {
+        "time": lambda e: e.at,
+        "where": lambda e: (e.agent or e.source).lower(),
+        "code": lambda e: e.code,
+        "times": lambda e: e.count,
+    }
+
+    def views(self, snapshot: FleetSnapshot) -> Sequence[ErrorView]:
+        """Every error that is kept."""
+        return snapshot.errors
+
     def titles(self, snapshot: FleetSnapshot) -> tuple[str, str]:
         """How many different ones."""
         count = len(snapshot.errors)
         return (f"Errors {count}" if count else "Errors"), ""
 
-    def rows_of(self, snapshot: FleetSnapshot, now: int) -> Iterable[Row]:
+    def rows_of(self, view: ErrorView, now: int) -> tuple[Row, ...]:
         """Two or three rows per error."""
-        for error in snapshot.errors:
-            yield from self._known(error.key, error) or self._keep(error.key, error, _error_rows(error))
+        return _error_rows(view)
 
-
-#: Added to an error's key for the lines under its first.
-UNDER = "\nunder"
+    def facts_of(self, view: ErrorView) -> Mapping[str, str]:
+        """Agent, source, code, and what it says."""
+        return facts(
+            agent=view.agent or "", source=view.source, code=view.code, says=f"{view.message} {view.remedy}"
+        )
 
 
 def _error_rows(e: ErrorView) -> tuple[Row, ...]:

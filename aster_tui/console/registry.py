@@ -16,11 +16,11 @@ from types import ModuleType
 
 from textual.binding import Binding, BindingsMap
 
-from aster_tui.console import doing
+from aster_tui.console import doing, doing_lists
 from aster_tui.console.actions import Action, Context, Handler
 
 #: The modules that declare actions.
-PARTS: tuple[ModuleType, ...] = (doing,)
+PARTS: tuple[ModuleType, ...] = (doing, doing_lists)
 
 ACTIONS: tuple[Action, ...] = tuple(action for part in PARTS for action in part.ACTIONS)
 HANDLERS: Mapping[str, Handler] = {name: do for part in PARTS for name, do in part.HANDLERS.items()}
@@ -107,7 +107,7 @@ def _refuse_clashes(actions: tuple[Action, ...], keys: Mapping[str, str]) -> Non
     owners: dict[str, list[Action]] = {}
     for action in actions:
         for key in action.keys.split(",") if action.keys else ():
-            if key in TAKEN:
+            if key in TAKEN and action.id in keys:
                 raise KeysError(f"setting keys.{action.id}: the key {key} is taken by the lists themselves")
             for other in owners.get(key, ()):
                 if other.id == action.id or not _share_a_pane(action, other):

@@ -24,6 +24,7 @@ _C = {
     "alarm": "#ff6f61",
     "cursor": "#24303b",
     "rest": "#1b2229",
+    "marked": "#2b2f1e",
 }
 
 THEME = Theme(

@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 from aster_tui.console.app import TICK_SECONDS, ConsoleApp
 from aster_tui.console.details import Overlay
 from aster_tui.console.options import ConsoleOptions
-from aster_tui.console.panes import Pane
+from aster_tui.console.pane import Pane
 from aster_tui.console.widgets.line import Line
 from tests.console.scripted import NOW, Scripted
 

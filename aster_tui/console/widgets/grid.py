@@ -23,7 +23,13 @@ from textual.strip import Strip
 from aster_tui.console.format import one_line
 
 GAP = 1
-MARK = "▸"
+#: What stands before the row under the cursor, before a marked one, and before one that is both.
+CURSOR, MARKED, BOTH = "▸", "✓", "»"
+ASCENDING, DESCENDING = "▲", "▼"
+#: Added to a key for the further lines of one thing.
+UNDER = "\nunder"
+#: Below this many lines a grid has no room for totals.
+LEAST_WITH_TOTALS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,11 @@ class Row:
     styles: tuple[str, ...]
     span: str = ""
 
+    @property
+    def owner(self) -> str:
+        """The key of what the row is a line of: its own, or that of the line it stands under."""
+        return self.key.partition(UNDER)[0]
+
 
 class Grid(ScrollView, can_focus=True):
     """Rows under a fixed line of titles, with a cursor that stays on its row's key."""
@@ -62,6 +73,8 @@ class Grid(ScrollView, can_focus=True):
         "grid--cursor",
         "grid--rest",
         "grid--empty",
+        "grid--marked",
+        "grid--total",
         *(f"grid--{name}" for name in STYLES),
     }
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -81,14 +94,20 @@ class Grid(ScrollView, can_focus=True):
             self.grid = grid
 
     def __init__(self, columns: Sequence[Column], *, empty: str, id: str, newest_first: bool = False) -> None:
-        """``newest_first`` is for logs: a cursor left on the first row stays on whatever is newest."""
+        """``newest_first`` is for logs: they follow, the cursor on whatever is newest, until it is moved."""
         super().__init__(id=id)
+        #: Whether the cursor stays on the newest row.
+        self.following = newest_first
         self._newest_first = newest_first
         self._columns = tuple(columns)
+        self._order = tuple(range(len(self._columns)))
+        self._sorted: tuple[int, bool] | None = None
+        self._marks: frozenset[str] = frozenset()
+        self._totals: tuple[Row, ...] = ()
         self._empty = empty
         self._rows: tuple[Row, ...] = ()
         self._cursor = 0
-        self._strips: dict[int, tuple[Row, bool, Strip]] = {}
+        self._strips: dict[int, tuple[Row, bool, bool, Strip]] = {}
         self._fractions: tuple[int, ...] = (0,) * len(self._columns)
         self._shown: tuple[tuple[int, int], ...] = ()
         self._palette: dict[str, Style] = {}
@@ -107,6 +126,42 @@ class Grid(ScrollView, can_focus=True):
         """The row under the cursor."""
         return self._rows[self._cursor] if self._cursor < len(self._rows) else None
 
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns that are chosen, in their order; not all of them may fit."""
+        return tuple(self._columns[number] for number in self._order)
+
+    def choose_columns(self, titles: Sequence[str]) -> None:
+        """Show these columns in this order, as far as they fit; none means all."""
+        numbers = {column.title: number for number, column in enumerate(self._columns)}
+        chosen = tuple(numbers[title] for title in dict.fromkeys(titles) if title in numbers)
+        self._order = chosen or tuple(range(len(self._columns)))
+        self._lay_out()
+
+    def point_at(self, column: str | None, descending: bool) -> None:
+        """Say in the line of titles that the rows are sorted by a column."""
+        numbers = {c.title: number for number, c in enumerate(self._columns)}
+        found = (numbers[column], descending) if column in numbers else None
+        if found != self._sorted:
+            self._sorted = found
+            self.refresh(Region(0, 0, self.size.width, 1))
+
+    def show_marks(self, keys: frozenset[str]) -> None:
+        """Mark the rows with these keys, and only those."""
+        changed, self._marks = keys ^ self._marks, keys
+        if changed:
+            for index, row in enumerate(self._rows):
+                if row.owner in changed:
+                    self._refresh_row(index)
+
+    def show_totals(self, rows: tuple[Row, ...]) -> None:
+        """Rows that stay below all others."""
+        before, self._totals = self._totals, rows
+        if len(rows) != len(before):
+            self._lay_out()
+        elif rows != before:
+            self.refresh(Region(0, self.size.height - len(rows), self.size.width, len(rows)))
+
     def show_rows(self, rows: tuple[Row, ...]) -> None:
         """Show these rows; paints only the lines that differ from now. The cursor stays on its key."""
         before = self._rows
@@ -115,7 +170,9 @@ class Grid(ScrollView, can_focus=True):
         self._rows = rows
         moved = self._keep_cursor(before)
         if len(rows) != len(before):
-            self.virtual_size = Size(self.size.width, len(rows) + 1)
+            self._size_up()
+        if moved:
+            self._keep_view(moved[1] - moved[0])
         if self._measure() or not before or not rows:
             self._strips.clear()
             self.refresh()
@@ -136,13 +193,18 @@ class Grid(ScrollView, can_focus=True):
             key = before[old].key
             if old >= len(self._rows) or self._rows[old].key != key:
                 found = next((i for i, row in enumerate(self._rows) if row.key == key), None)
-                stays = self._newest_first and old == 0
-                self._cursor = min(old, len(self._rows) - 1) if stays or found is None else found
-        if self._cursor == old:
-            return ()
-        if self.has_focus:
+                stays = 0 if self.following else found
+                self._cursor = min(old, len(self._rows) - 1) if stays is None else stays
+        return () if self._cursor == old else (old, self._cursor)
+
+    def _keep_view(self, shift: int) -> None:
+        """Keep in view what was in view, after the cursor's row moved by ``shift`` lines."""
+        top = int(self.scroll_offset.y)
+        if self._newest_first and not self.following and shift and top:
+            # A log that does not follow stands still while lines come in above.
+            self.scroll_to(y=top + shift, animate=False, immediate=True)
+        elif self.has_focus and shift:
             self._reveal()
-        return (old, self._cursor)
 
     def _measure(self) -> bool:
         """Decimals per decimal column; whether they changed, so that every row moves."""
@@ -160,7 +222,7 @@ class Grid(ScrollView, can_focus=True):
 
     def _refresh_row(self, index: int) -> None:
         y = index + 1 - int(self.scroll_offset.y)
-        if 1 <= y < self.size.height:
+        if 1 <= y < self.size.height - self._tail:
             self.refresh(Region(0, y, self.size.width, 1))
 
     # Lines
@@ -170,38 +232,53 @@ class Grid(ScrollView, can_focus=True):
         width = self.size.width
         if y == 0:
             return self._titles(width)
+        below = y - (self.size.height - self._tail)
+        if below >= 0:
+            return self._strip(self._totals[below], width, current=False, total=True)
         index = y - 1 + int(self.scroll_offset.y)
         if index >= len(self._rows):
             text = f"  {self._empty}" if index == 0 else ""
             return self._plain(text, width, "grid--empty")
         row, current = self._rows[index], index == self._cursor
+        marked = row.owner in self._marks
         known = self._strips.get(index)
-        if known is not None and known[0] == row and known[1] == current:
-            return known[2]
+        if known is not None and known[:3] == (row, current, marked):
+            return known[3]
         self.painted += 1
-        strip = self._strip(row, width, current)
-        self._strips[index] = (row, current, strip)
+        strip = self._strip(row, width, current=current, marked=marked)
+        self._strips[index] = (row, current, marked, strip)
         return strip
 
     def _titles(self, width: int) -> Strip:
-        cells = tuple(column.title for column in self._columns)
-        line = self._line(cells, width, titles=True)
+        cells = [column.title for column in self._columns]
+        if self._sorted is not None:
+            number, descending = self._sorted
+            room = self._columns[number].width - 1
+            cells[number] = cells[number][:room] + (DESCENDING if descending else ASCENDING)
+        line = self._line(tuple(cells), width, titles=True)
         return self._plain("".join(text for text, _ in line), width, "grid--title")
 
     def _plain(self, text: str, width: int, style: str) -> Strip:
         return Strip([Segment(set_cell_size(text, width), self._look(style))], width)
 
-    def _strip(self, row: Row, width: int, current: bool) -> Strip:
+    def _strip(
+        self, row: Row, width: int, *, current: bool, marked: bool = False, total: bool = False
+    ) -> Strip:
         under = Style()
+        if total:
+            under = self._look("grid--total")
+        elif marked:
+            under = self._look("grid--marked")
         if current:
-            under = self._look("grid--cursor" if self.has_focus else "grid--rest")
+            under += self._look("grid--cursor" if self.has_focus else "grid--rest")
         base = self._base() + under
         if row.span:
             style = base + self._look(f"grid--{row.styles[0]}") if row.styles and row.styles[0] else base
             return Strip([Segment(set_cell_size(_fit(f"  {row.span}", width), width), style)], width)
         segments: list[Segment] = []
         runs = self._line(row.cells, width)
-        mark = MARK if current and self.has_focus else " "
+        pointed = current and self.has_focus
+        mark = (BOTH if pointed else MARKED) if marked else CURSOR if pointed else " "
         runs[0] = (mark + runs[0][0][1:], runs[0][1])
         for text, number in runs:
             name = row.styles[number] if number >= 0 else ""
@@ -240,7 +317,7 @@ class Grid(ScrollView, can_focus=True):
 
     def _layout(self, width: int) -> tuple[tuple[int, int], ...]:
         """Which columns fit, with their widths."""
-        chosen = list(range(len(self._columns)))
+        chosen = list(self._order)
         while len(chosen) > 1 and self._needs(chosen) > width:
             worst = max(chosen, key=lambda n: (self._columns[n].rank, n))
             chosen.remove(worst)
@@ -274,9 +351,20 @@ class Grid(ScrollView, can_focus=True):
 
     def on_resize(self, event: events.Resize) -> None:
         """Choose the columns anew."""
+        self._lay_out()
+
+    @property
+    def _tail(self) -> int:
+        """Lines at the bottom that the totals take."""
+        return len(self._totals) if self.size.height - len(self._totals) >= LEAST_WITH_TOTALS else 0
+
+    def _size_up(self) -> None:
+        self.virtual_size = Size(self.size.width, len(self._rows) + 1 + self._tail)
+
+    def _lay_out(self) -> None:
         self._shown = self._layout(self.size.width)
         self._strips.clear()
-        self.virtual_size = Size(self.size.width, len(self._rows) + 1)
+        self._size_up()
         self._reveal()
         self.refresh()
 
@@ -298,7 +386,7 @@ class Grid(ScrollView, can_focus=True):
     def on_click(self, event: events.Click) -> None:
         """A click moves the cursor, a double click opens."""
         offset = event.get_content_offset(self)
-        if offset is None or offset.y < 1:
+        if offset is None or not 1 <= offset.y < self.size.height - self._tail:
             return
         index = offset.y - 1 + int(self.scroll_offset.y)
         if index < len(self._rows):
@@ -312,7 +400,7 @@ class Grid(ScrollView, can_focus=True):
 
     def action_page(self, by: int) -> None:
         """Move the cursor by a page."""
-        self._move_to(self._cursor + by * max(1, self.size.height - 2))
+        self._move_to(self._cursor + by * max(1, self._room - 1))
 
     def action_edge(self, end: int) -> None:
         """Move the cursor to the first or the last row."""
@@ -320,15 +408,24 @@ class Grid(ScrollView, can_focus=True):
 
     def _move_to(self, index: int) -> None:
         index = max(0, min(index, len(self._rows) - 1))
-        if index == self._cursor or not self._rows:
+        if not self._rows:
+            return
+        if self._newest_first:
+            self.following = index == 0
+        if index == self._cursor:
             return
         old, self._cursor = self._cursor, index
         self._refresh_row(old)
         self._refresh_row(index)
         self._reveal()
 
+    @property
+    def _room(self) -> int:
+        """How many rows are in view at once."""
+        return max(1, self.size.height - 1 - self._tail)
+
     def _reveal(self) -> None:
-        top, height = int(self.scroll_offset.y), max(1, self.size.height - 1)
+        top, height = int(self.scroll_offset.y), self._room
         if self._cursor < top:
             self.scroll_to(y=self._cursor, animate=False)
         elif self._cursor >= top + height:
