@@ -168,6 +168,60 @@ _CAUGHT_HERE: dict[int, str] = {
     -4139: "this order cannot be a market order",
 }
 
+#: Published refusals of what this program never asks for: options, transfers, the venue's own configuration.
+_FOREIGN: dict[int, str] = {
+    -1004: "the address is on the list already",
+    -1005: "the address is not on the list",
+    -1110: "no such kind of symbol",
+    -1113: "a withdrawal must be negative",
+    -4008: "the tick size is below zero",
+    -4009: "the highest price is below the lowest",
+    -4010: "the largest quantity is below the smallest",
+    -4011: "the step size is below zero",
+    -4012: "the most orders are below zero",
+    -4017: "the upper price band is below zero",
+    -4018: "the lower price band is below zero",
+    -4019: "the composite scale is too large",
+    -4022: "no such market status",
+    -4025: "the decimals of the price band are below zero",
+    -4026: "the commission is not valid",
+    -4027: "no such kind of account",
+    -4029: "the tick size has wrong decimals",
+    -4030: "the step size has wrong decimals",
+    -4033: "there is no insurance account",
+    -4044: "no such kind of balance",
+    -4049: "margin is added to isolated positions only",
+    -4053: "margin is added by itself to isolated positions only",
+    -4054: "there is no position to add margin to",
+    -4057: "the public key is not valid",
+    -4058: "the highest price is too large",
+    -4063: "no such kind of options request",
+    -4064: "no such time frame of options",
+    -4065: "the amount of options is not valid",
+    -4066: "no such kind of options event",
+    -4069: "the premium of the options is not valid",
+    -4070: "the id of the options is not valid",
+    -4071: "no such direction of options",
+    -4072: "the premium of the options is not up to date",
+    -4073: "the premium of the options is below zero",
+    -4074: "the amount of options is out of bounds",
+    -4075: "the premium of the options comes to nothing",
+    -4076: "the premium of the options is too far from the last",
+    -4077: "too many options",
+    -4078: "the options failed",
+    -4079: "no such options",
+    -4080: "no such user of options",
+    -4081: "no such options",
+    -4085: "the coefficient of the notional limit is not valid",
+    -4086: "the threshold of the price spread is not valid",
+    -4104: "no such kind of contract",
+    -4114: "the transfer's id is not valid",
+    -4115: "the transfer's id was used already",
+    -4144: "no such pair",
+    -4165: "the time span is not valid",
+}
+_NOT_ASKED = "nothing here asks for this; see the exchange's words"
+
 #: Codes whose meaning stands in the venue's own words only.
 _SEE_TEXT = frozenset({-1010, -1102, -1103, -1106, -1130, -2010, -4020, -4061})
 
@@ -196,9 +250,12 @@ def meaning(status: int, code: int, text: str, *, changes: bool) -> Meaning:
         kind, words, remedy = _TABLE[code]
         if kind == "unknown" and not changes:
             return Meaning("other", words, "it is asked again by itself")
-        return Meaning(kind, _with(words, shown, code), remedy)
+        return Meaning(kind, _with(words, shown if code in _SEE_TEXT else ""), remedy)
     if code in _CAUGHT_HERE:
-        return Meaning("rejected", _with(_CAUGHT_HERE[code], shown, code), _REPORT)
+        words = _with(_CAUGHT_HERE[code], shown if code in _SEE_TEXT else "")
+        return Meaning("rejected", words, _REPORT)
+    if code in _FOREIGN:
+        return Meaning("rejected", _with(_FOREIGN[code], shown), _NOT_ASKED)
     words = shown or (f"HTTP {status}" if status >= 400 else "an answer without a reason")
     return Meaning("other", words, "an answer nobody here knows; see the exchange's documents")
 
@@ -209,5 +266,5 @@ def _broken(status: int, changes: bool) -> Meaning:
     return Meaning("other", f"the exchange failed (HTTP {status})", "it is asked again by itself")
 
 
-def _with(words: str, text: str, code: int) -> str:
-    return f"{words} ({text})" if code in _SEE_TEXT and text else words
+def _with(words: str, text: str) -> str:
+    return f"{words} ({text})" if text else words

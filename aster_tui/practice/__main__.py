@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -42,12 +42,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FaultError as error:
         return _wrong(str(error))
     try:
-        asyncio.run(_serve(options, exit_with_stdin=arguments.exit_with_stdin))
+        run(_serve(options, exit_with_stdin=arguments.exit_with_stdin))
     except OSError as error:
         return _wrong(f"cannot listen on {arguments.host}:{arguments.port}: {error.strerror or error}")
     except KeyboardInterrupt:
         pass
     return 0
+
+
+def run(serving: Coroutine[Any, Any, None]) -> None:
+    """Run the server on uvloop, where there is one: half the time of each request is the loop's."""
+    try:
+        import uvloop
+    except ImportError:  # no wheel for this machine
+        asyncio.run(serving)
+    else:
+        uvloop.run(serving)
 
 
 async def _serve(options: PracticeOptions, *, exit_with_stdin: bool) -> None:

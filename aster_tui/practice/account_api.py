@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 from aster_tui.practice import payloads
@@ -12,6 +14,7 @@ from aster_tui.practice.exchange import Exchange
 from aster_tui.practice.ledger import MAKER_FEE, TAKER_FEE
 from aster_tui.practice.listings import LISTINGS
 from aster_tui.practice.orders import listing_of, whole
+from aster_tui.practice.paging import WEEK_MS, page
 
 Params = dict[str, str]
 MOST_PLACED, MOST_CANCELLED = 5, 10
@@ -19,10 +22,15 @@ SUCCESS = {"code": 200, "msg": "success"}
 
 
 class AccountApi:
-    """Answers signed calls."""
+    """Answers signed calls.
 
-    def __init__(self, exchange: Exchange) -> None:
+    Args:
+        rejected: counts refusals by code; those of single orders of a batch are counted here.
+    """
+
+    def __init__(self, exchange: Exchange, rejected: Counter[str]) -> None:
         self._exchange = exchange
+        self._rejected = rejected
 
     def calls(self) -> dict[tuple[str, str], Callable[[str, Params], Any]]:
         """The calls by method and path."""
@@ -63,7 +71,11 @@ class AccountApi:
                 raise refuse(-1130, "batchOrders")
             return payloads.order(order, acknowledged_only=asked.get("newOrderRespType", "ACK") == "ACK")
         except VenueError as error:
-            return {"code": error.code, "msg": error.msg}
+            return self._refused(error)
+
+    def _refused(self, error: VenueError) -> Any:
+        self._rejected[str(error.code)] += 1
+        return {"code": error.code, "msg": error.msg}
 
     def _cancel_batch(self, user: str, params: Params) -> Any:
         symbol = listing_of(params).symbol
@@ -78,7 +90,7 @@ class AccountApi:
                 cancelled = self._exchange.cancel(user, {"symbol": symbol, name: _text(row)})
                 answers.append(payloads.order(cancelled))
             except VenueError as error:
-                answers.append({"code": error.code, "msg": error.msg})
+                answers.append(self._refused(error))
         return answers
 
     def _countdown(self, user: str, params: Params) -> Any:
@@ -95,24 +107,28 @@ class AccountApi:
 
     def _all_orders(self, user: str, params: Params) -> Any:
         symbol = listing_of(params).symbol
-        rows = [o for o in self._exchange.books[user].by_id.values() if o.symbol == symbol]
-        return [payloads.order(o) for o in rows[-_limit(params) :]]
+        rows = page(
+            params,
+            self._exchange.books[user].all_of(symbol),
+            lambda o: o.created_ms,
+            number=lambda o: o.order_id,
+            from_name="orderId",
+            longest_ms=WEEK_MS,
+        )
+        return [payloads.order(o) for o in rows]
 
     def _user_trades(self, user: str, params: Params) -> Any:
         symbol = listing_of(params).symbol
-        start = whole(params, "startTime") if "startTime" in params else 0
-        rows = [t for t in self._exchange.fills[user] if t["symbol"] == symbol and t["time"] >= start]
-        return rows[-_limit(params) :]
+        rows = self._exchange.books[user].fills[symbol]
+        return page(params, rows, lambda t: t["time"], number=lambda t: t["id"], longest_ms=WEEK_MS)
 
     def _income(self, user: str, params: Params) -> Any:
         symbol, kind = params.get("symbol"), params.get("incomeType")
         rows = []
-        for fill in self._exchange.fills[user]:
-            if symbol not in (None, fill["symbol"]):
-                continue
-            for name, amount in (
-                ("REALIZED_PNL", fill["realizedPnl"]),
-                ("COMMISSION", f"-{fill['commission']}"),
+        fills = self._exchange.books[user].fills
+        for fill in chain.from_iterable([fills[symbol]] if symbol else fills.values()):
+            for number, (name, amount) in enumerate(
+                (("REALIZED_PNL", fill["realizedPnl"]), ("COMMISSION", f"-{fill['commission']}")), start=1
             ):
                 if kind in (None, name) and amount.strip("-0."):
                     rows.append(
@@ -123,7 +139,7 @@ class AccountApi:
                             "asset": "USDT",
                             "info": name,
                             "time": fill["time"],
-                            "tranId": f"{fill['id']}{name[0]}",
+                            "tranId": f"{fill['id']}{number}",
                             "tradeId": str(fill["id"]),
                         }
                     )
@@ -132,7 +148,7 @@ class AccountApi:
             for row in self._exchange.income[user]
             if symbol in (None, row["symbol"]) and kind in (None, row["incomeType"])
         ]
-        return sorted(rows, key=lambda row: row["time"])[-_limit(params) :]
+        return page(params, sorted(rows, key=lambda row: row["time"]), lambda row: row["time"])
 
     def _commission(self, user: str, params: Params) -> Any:
         return {
@@ -177,14 +193,10 @@ class AccountApi:
         return SUCCESS
 
 
-def _limit(params: Params) -> int:
-    return max(1, min(whole(params, "limit") if "limit" in params else 500, 1000))
-
-
 def _list(params: Params, name: str) -> list[Any]:
     try:
         rows = json.loads(params.get(name, ""), parse_float=str, parse_int=str)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise refuse(-1102, name) from None
     if not isinstance(rows, list):
         raise refuse(-1102, name)

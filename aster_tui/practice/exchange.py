@@ -28,7 +28,8 @@ from aster_tui.practice.risk import Risk
 
 Publish = Callable[[str, dict[str, Any]], None]
 FIRST_ORDER_ID = 22_500_000
-FILLS_KEPT = 5_000
+INCOME_KEPT = 5_000
+SET_CLOCK_MS = 500
 
 
 class Exchange:
@@ -54,7 +55,6 @@ class Exchange:
         #: Symbols that do not trade: CLOSE, or REDUCE_ONLY for those that only take closing orders.
         self.statuses: dict[str, str] = {}
         self.history = {symbol: SymbolHistory() for symbol in LISTINGS}
-        self.fills: dict[str, deque[dict[str, Any]]] = {}
         #: Income that is no fill: funding and what liquidations cost.
         self.income: dict[str, deque[dict[str, Any]]] = {}
         self._countdowns: dict[tuple[str, str], int] = {}
@@ -67,25 +67,29 @@ class Exchange:
                 user, keys.user, keys.name, options.balance, options.default_leverage
             )
             self.books[user] = Book()
-            self.fills[user] = deque(maxlen=FILLS_KEPT)
-            self.income[user] = deque(maxlen=FILLS_KEPT)
+            self.income[user] = deque(maxlen=INCOME_KEPT)
             self._open_positions(user, keys.name)
         self.risk = Risk(self)
 
     def now(self) -> int:
-        """Server time in Unix ms; never goes back."""
-        self._last_ms = max(self._last_ms, self._clock_ms())
+        """Server time in Unix ms. Small steps back of the machine's clock are not followed, so that events
+        keep their order; a clock that is set, or a skew that ends, is."""
+        now = self._clock_ms()
+        if not self._last_ms - SET_CLOCK_MS < now < self._last_ms:
+            self._last_ms = now
         return self._last_ms
 
     def _open_positions(self, user: str, name: str) -> None:
         """``--positions``: different symbols, sides and sizes, as if bought at the present mark."""
         rng = random.Random(f"{self.options.seed}/{name}/positions")
+        first = rng.randint(0, 1)
         symbols = rng.sample(list(LISTINGS), min(self.options.positions, len(LISTINGS)))
         for number, symbol in enumerate(symbols):
             listing, quote = LISTINGS[symbol], self.market.quote(symbol)
             notional = Decimal(rng.randint(60, 160)) + number * 7
             quantity = (notional / quote.last).quantize(listing.step, ROUND_DOWN)
-            quantity = max(quantity, listing.min_qty) * rng.choice((1, -1))
+            # In turns, so that there are longs and shorts wherever there are two.
+            quantity = max(quantity, listing.min_qty) * (1 if number % 2 == first else -1)
             position = self.accounts[user].position(symbol)
             position.apply(quantity, quote.last)
             position.updated_ms = self.now()
@@ -97,7 +101,7 @@ class Exchange:
         book, account = self.books[user], self.accounts[user]
         order = parse(params, self.market.quote, self.now(), self._next_order, hedge=account.hedge)
         self._check_permitted(account, order)
-        if any(o.client_id == order.client_id for o in book.open.values()):
+        if book.is_open(order.client_id):
             raise refuse(-4116)
         self._check_counts(book, order)
         if order.reduces:
@@ -209,12 +213,12 @@ class Exchange:
     def _check_margin(self, user: str, order: Order) -> None:
         account = self.accounts[user]
         most = LISTINGS[order.symbol].max_notional(account.leverage(order.symbol))
-        open_orders = self.books[user].open.values()
-        if self.margin.exposure(account, order.symbol, [*open_orders, order]) > most:
+        book = self.books[user]
+        if self.margin.exposure(account, order.symbol, [*book.of_symbol(order.symbol), order]) > most:
             raise refuse(-2027)
         if order.waiting:
             return  # margin is asked for when it triggers
-        if self.margin.available(account, [*open_orders, order]) < 0:
+        if self.margin.available(account, [*book.open.values(), order]) < 0:
             raise refuse(-2019)
 
     def _levels(self, order: Order) -> list[Level]:
@@ -263,7 +267,7 @@ class Exchange:
         order.quote += quantity * price
         order.status = "FILLED" if order.executed >= order.quantity else "PARTIALLY_FILLED"
         if not order.open:
-            self.books[user].open.pop(order.order_id, None)
+            self.books[user].close(order)
         told = payloads.order_event(
             order,
             now,
@@ -294,7 +298,7 @@ class Exchange:
         quantity, buys = abs(signed), signed > 0
         trade = PublicTrade(self._next_trade, at, price, quantity, buyer_made=buys == maker)
         self.history[order.symbol].fill(trade)
-        self.fills[user].append(
+        self.books[user].fills[order.symbol].append(
             {
                 "symbol": order.symbol,
                 "id": self._next_trade,
@@ -317,7 +321,7 @@ class Exchange:
     def end(self, user: str, order: Order, status: str) -> None:
         """An order ends without (further) execution."""
         order.status, order.updated_ms = status, self.now()
-        self.books[user].open.pop(order.order_id, None)
+        self.books[user].close(order)
         self.tell(user, order, status)
 
     def tell(self, user: str, order: Order, execution: str) -> None:
@@ -412,9 +416,8 @@ class Exchange:
         holds = any(p.symbol == symbol for p in account.held)
         if symbol in account.isolated and holds and leverage < account.leverage(symbol):
             raise refuse(-4161)
-        if self.margin.exposure(account, symbol, self.books[user].open.values()) > listing.max_notional(
-            leverage
-        ):
+        orders = self.books[user].of_symbol(symbol)
+        if self.margin.exposure(account, symbol, orders) > listing.max_notional(leverage):
             raise refuse(-2027)
         before = account.leverages.get(symbol)
         account.leverages[symbol] = leverage

@@ -31,6 +31,19 @@ class FaultError(ValueError):
     """No such fault, or no such value. One line."""
 
 
+def _checked(name: str, value: object) -> float:
+    if name not in FAULTS:
+        raise FaultError(f"no such fault: {name}; there are {', '.join(FAULTS)}")
+    if value is None:
+        return 0.0
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise FaultError(f"{name} takes a number")
+    least, most = FAULTS[name]
+    if not least <= value <= most:
+        raise FaultError(f"{name} takes a number from {least:g} to {most:g}")
+    return float(value)
+
+
 class Faults:
     """The faults in force."""
 
@@ -38,25 +51,15 @@ class Faults:
         self._values: dict[str, float] = {}
         self._random = random.Random(f"{seed}/faults")
         self._refusals: list[tuple[str, VenueError]] = []
-        for name, value in values.items():
-            self.set(name, value)
+        self.set(values)
 
-    def set(self, name: str, value: object) -> None:
-        """Begin, change or (0 or None) end a fault.
+    def set(self, values: Mapping[str, object]) -> None:
+        """Begin, change or (0 or None) end faults: all of them, or none where one is wrong.
 
         Raises:
             FaultError: unknown name, or a value out of range.
         """
-        if name not in FAULTS:
-            raise FaultError(f"no such fault: {name}; there are {', '.join(FAULTS)}")
-        if value is None:
-            value = 0
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise FaultError(f"{name} takes a number")
-        least, most = FAULTS[name]
-        if not least <= value <= most:
-            raise FaultError(f"{name} takes a number from {least:g} to {most:g}")
-        self._values[name] = float(value)
+        self._values |= {name: _checked(name, value) for name, value in values.items()}
 
     def value(self, name: str) -> float:
         """The amount of a fault, 0 when it is off."""

@@ -6,11 +6,11 @@ All of it comes from the one walk of :mod:`aster_tui.practice.market`, so prices
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from aster_tui.practice.ledger import ZERO
+from aster_tui.practice.ledger import CENT8, ZERO
 
 MINUTE_MS = 60_000
 CANDLES_KEPT = 24 * 60
@@ -35,6 +35,10 @@ class Candle:
         """A price was seen."""
         self.high, self.low, self.close = max(self.high, price), min(self.low, price), price
 
+    def average(self, otherwise: Decimal) -> Decimal:
+        """The average price weighted by volume, to eight decimals; ``otherwise`` without trades."""
+        return (self.quote / self.volume).quantize(CENT8) if self.volume else otherwise
+
 
 @dataclass(frozen=True, slots=True)
 class PublicTrade:
@@ -47,17 +51,30 @@ class PublicTrade:
     buyer_made: bool
 
 
+@dataclass(frozen=True, slots=True)
+class ForcedOrder:
+    """A liquidation or auto-deleveraging as everybody sees it: number, time, and the event's order."""
+
+    number: int
+    at: int
+    order: Mapping[str, str | int]
+
+
 class SymbolHistory:
-    """Candles and trades of one symbol."""
+    """Candles, trades and liquidations of one symbol."""
 
     def __init__(self) -> None:
         self.candles: deque[Candle] = deque(maxlen=CANDLES_KEPT)
         self.trades: deque[PublicTrade] = deque(maxlen=TRADES_KEPT)
+        self.forced: deque[ForcedOrder] = deque(maxlen=TRADES_KEPT)
+        self._before_now: Candle | None = None
 
     def see(self, at: int, price: Decimal) -> Candle:
         """A price at a time; gives the candle it is in."""
         opened = at - at % MINUTE_MS
         if not self.candles or self.candles[-1].opened < opened:
+            # The day before this minute does not change while the minute goes on.
+            self._before_now = _joined([*self.candles][1 - CANDLES_KEPT :])
             self.candles.append(Candle(opened, price, price, price, price))
         self.candles[-1].take(price)
         return self.candles[-1]
@@ -72,7 +89,9 @@ class SymbolHistory:
 
     def day(self) -> Candle | None:
         """All that is kept as one candle; None before the first price."""
-        return _joined(self.candles)
+        if not self.candles:
+            return None
+        return _joined([c for c in (self._before_now, self.candles[-1]) if c is not None])
 
     def every(self, minutes: int) -> list[Candle]:
         """Candles of a longer interval."""

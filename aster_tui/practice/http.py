@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl
 
+import orjson
 from aiohttp import web
 
 from aster_tui.practice import payloads
@@ -17,7 +20,7 @@ from aster_tui.practice.errors import TEXTS, VenueError, refuse
 from aster_tui.practice.exchange import Exchange
 from aster_tui.practice.faults import Faults
 from aster_tui.practice.hub import Hub
-from aster_tui.practice.ledger import ZERO
+from aster_tui.practice.ledger import ZERO, Account, Position
 from aster_tui.practice.limits import Limits
 from aster_tui.practice.listings import LISTINGS, exchange_info
 from aster_tui.practice.market_api import MarketApi
@@ -28,6 +31,7 @@ Params = dict[str, str]
 Public = Callable[[Params], Any]
 Signed = Callable[[str, Params], Any]
 API = "/fapi/v3"
+_LISTEN_KEY = re.compile(r"/ws/[0-9a-f]{64}")
 ORDER_PATHS = (f"{API}/order", f"{API}/batchOrders")
 
 
@@ -70,7 +74,7 @@ class Api:
             ("POST", "listenKey"): self._create_key,
             ("PUT", "listenKey"): self._renew_key,
             ("DELETE", "listenKey"): self._close_key,
-            **AccountApi(self._exchange).calls(),
+            **AccountApi(self._exchange, self.rejected).calls(),
         }
         for name, public_call in public.items():
             app.router.add_get(f"{API}/{name}", self._public(public_call))
@@ -89,7 +93,9 @@ class Api:
         """Around every request: count, delay, faults, weights, and refusals as the venue writes them."""
         if request.path.startswith("/practice/"):
             return await handler(request)
-        self.requests[f"{request.method} {request.path}"] += 1
+        # Listen keys are many and secret: their sockets count as one path.
+        path = request.path
+        self.requests[f"{request.method} {'/ws/listenKey' if _LISTEN_KEY.fullmatch(path) else path}"] += 1
         if delay := self._faults.value("latency-ms"):
             await asyncio.sleep(delay / 1000)
         if request.path.startswith(("/ws", "/stream")):
@@ -132,8 +138,7 @@ class Api:
         if request.method == "GET":
             return response
         if self._faults.strikes("lost-reply"):
-            if isinstance(request.transport, asyncio.WriteTransport):
-                request.transport.abort()
+            _hang_up(request)
             return response
         if self._faults.strikes("503-after"):
             return _json({"code": -1001, "msg": "Service Unavailable."}, 503)
@@ -149,8 +154,8 @@ class Api:
 
     def _signed(self, call: Signed) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(request: web.Request) -> web.Response:
-            raw = _raw_query(request) + await request.read()
-            message, signature = split_signature(raw)
+            query, body = _raw_query(request), await request.read()
+            message, signature = split_signature(query + b"&" + body if query and body else query or body)
             params = _params(message)
             user = self._authenticator.check(message, signature, params, self._exchange.now() * 1000)
             counted = {}
@@ -197,18 +202,21 @@ class Api:
         return [payloads.order(o) for o in orders if symbol in (None, o.symbol)]
 
     def _position_risk(self, user: str, params: Params) -> Any:
-        exchange, account = self._exchange, self._exchange.accounts[user]
+        account = self._exchange.accounts[user]
         symbols = [listing_of(params).symbol] if "symbol" in params else list(LISTINGS)
         sides = ("LONG", "SHORT") if account.hedge else ("BOTH",)
-        positions = [account.position(symbol, side) for symbol in symbols for side in sides]
+        return self._risks(account, [(symbol, side) for symbol in symbols for side in sides])
+
+    def _risks(self, account: Account, keys: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
+        market, margin = self._exchange.market, self._exchange.margin
+        spare = margin.spare(account)
+
+        def liquidation(position: Position) -> Decimal:
+            return margin.liquidation_price(account, position, spare)
+
         return [
-            payloads.position_risk(
-                account,
-                p,
-                exchange.market.quote(p.symbol),
-                exchange.margin.liquidation_price(account, p),
-            )
-            for p in positions
+            payloads.position_risk(account, symbol, side, market.quote(symbol), liquidation)
+            for symbol, side in keys
         ]
 
     def _balance(self, user: str, params: Params) -> Any:
@@ -218,7 +226,7 @@ class Api:
 
     def _account(self, user: str, params: Params) -> Any:
         exchange, account = self._exchange, self._exchange.accounts[user]
-        rows = [row for row in self._position_risk(user, {}) if row["positionAmt"] != "0"]
+        rows = self._risks(account, [(p.symbol, p.side) for p in account.held])
         cross = exchange.margin.unrealized(account, cross_only=True)
         return payloads.account(account, exchange.unrealized(user), cross, exchange.available(user), rows)
 
@@ -291,5 +299,12 @@ def _count_of(params: Params) -> int:
     return max(1, params.get("batchOrders", "").count('"symbol"'))
 
 
+def _hang_up(request: web.Request) -> None:
+    """End the connection without a word."""
+    transport: Any = request.transport
+    if transport is not None:
+        transport.abort()
+
+
 def _json(body: Any, status: int = 200) -> web.Response:
-    return web.json_response(body, status=status)
+    return web.Response(body=orjson.dumps(body), status=status, content_type="application/json")

@@ -63,6 +63,11 @@ def brackets(max_leverage: int) -> tuple[Bracket, ...]:
     return tuple(found)
 
 
+@cache
+def _max_notional(max_leverage: int, leverage: int) -> Decimal:
+    return max((b.cap for b in brackets(max_leverage) if b.leverage >= leverage), default=Decimal(0))
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """One symbol: its filters and what its simulated market needs. Prices in USDT, amounts in base."""
@@ -111,12 +116,20 @@ class Listing:
 
     def max_notional(self, leverage: int) -> Decimal:
         """The largest position value at a leverage, USDT."""
-        return max((b.cap for b in self.brackets if b.leverage >= leverage), default=Decimal(0))
+        return _max_notional(self.max_leverage, leverage)
+
+    def bracket_of(self, value: Decimal) -> Bracket:
+        """The step a position of this value (not signed) is in."""
+        steps = self.brackets
+        for step in steps:
+            if value <= step.cap:
+                return step
+        return steps[-1]
 
     def maintenance(self, value: Decimal) -> Decimal:
         """The margin a position of this value must keep, USDT."""
         value = abs(value)
-        step = next((b for b in self.brackets if value <= b.cap), self.brackets[-1])
+        step = self.bracket_of(value)
         return value * step.ratio - step.deduction
 
 
@@ -178,12 +191,14 @@ def exchange_info(now_ms: int, statuses: Mapping[str, str], options: PracticeOpt
         ],
         "serverTime": now_ms,
         "assets": [{"asset": "USDT", "marginAvailable": True, "autoAssetExchange": 0}],
-        "symbols": [_symbol_info(row, statuses.get(row.symbol, "TRADING")) for row in LISTINGS.values()],
+        "symbols": [_symbol_info(symbol, statuses.get(symbol, "TRADING")) for symbol in LISTINGS],
         "timezone": "UTC",
     }
 
 
-def _symbol_info(listing: Listing, status: str) -> dict[str, Any]:
+@cache
+def _symbol_info(symbol: str, status: str) -> dict[str, Any]:
+    listing = LISTINGS[symbol]
     return {
         "symbol": listing.symbol,
         "pair": listing.symbol,

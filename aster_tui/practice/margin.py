@@ -15,6 +15,7 @@ from aster_tui.practice.market import Quote
 from aster_tui.practice.orders import Order
 
 Quotes = Callable[[str], Quote]
+Ordered = dict[tuple[str, str], tuple[Decimal, Decimal]]
 
 
 class Margin:
@@ -45,45 +46,44 @@ class Margin:
     def available(self, account: Account, orders: Iterable[Order]) -> Decimal:
         """Cross wallet + unrealized − margin of cross positions and of ``orders``, USDT; below zero is not
         enough. Orders that only reduce, or still wait for their trigger, bind nothing."""
-        binding = [o for o in orders if not o.reduces and not o.waiting]
-        symbols = {p.symbol for p in account.held} | {o.symbol for o in binding}
-        bound = sum((self._bound(account, symbol, binding) for symbol in symbols), ZERO)
+        ordered = self._ordered(o for o in orders if not o.reduces and not o.waiting)
+        keys = dict.fromkeys([*((p.symbol, p.side) for p in account.held), *ordered])
+        bound = ZERO
+        for symbol, side in keys:
+            value, exposure = self._exposed(account, symbol, side, ordered)
+            # An isolated position's own margin left the cross wallet when it was opened.
+            binding = exposure - abs(value) if symbol in account.isolated else exposure
+            bound += binding / account.leverage(symbol)
         free = account.cross_wallet + self.unrealized(account, cross_only=True) - bound
         return free.quantize(CENT8, ROUND_DOWN)
 
-    def _bound(self, account: Account, symbol: str, orders: list[Order]) -> Decimal:
-        isolated = symbol in account.isolated
-        total = ZERO
-        for side in ("LONG", "SHORT") if account.hedge else ("BOTH",):
-            value = self.value(account.position(symbol, side))
-            buying, selling = self._ordered(symbol, side, orders)
-            exposure = max(abs(value), abs(value + buying), abs(value - selling))
-            # An isolated position's own margin left the cross wallet when it was opened.
-            total += exposure - abs(value) if isolated else exposure
-        return total / account.leverage(symbol)
-
-    def _ordered(self, symbol: str, side: str, orders: list[Order]) -> tuple[Decimal, Decimal]:
-        """Values of the orders that may increase a position: (buys, sells)."""
-        quote = self._quote(symbol)
-        buying = selling = ZERO
+    def _ordered(self, orders: Iterable[Order]) -> Ordered:
+        """Values of the orders that may increase a position, by its key: (buys, sells)."""
+        found: Ordered = {}
         for order in orders:
-            if order.symbol != symbol or order.position_side != side:
-                continue
+            key = order.symbol, order.position_side
+            buying, selling = found.get(key, (ZERO, ZERO))
+            quote = self._quote(order.symbol)
             if order.side == "BUY":
                 buying += order.remaining * (order.price or quote.ask)
             else:
                 selling += order.remaining * (order.price or quote.bid)
-        return buying, selling
+            found[key] = buying, selling
+        return found
+
+    def _exposed(self, account: Account, symbol: str, side: str, ordered: Ordered) -> tuple[Decimal, Decimal]:
+        """The value of a position, and the largest it can come to if all orders on one side fill."""
+        position = account.positions.get((symbol, side))
+        value = self.value(position) if position is not None else ZERO
+        buying, selling = ordered.get((symbol, side), (ZERO, ZERO))
+        return value, max(abs(value), abs(value + buying), abs(value - selling))
 
     def exposure(self, account: Account, symbol: str, orders: Iterable[Order]) -> Decimal:
-        """The largest value a symbol's positions can come to if all orders on one side fill, USDT."""
-        binding = [o for o in orders if not o.reduces]
-        total = ZERO
-        for side in ("LONG", "SHORT") if account.hedge else ("BOTH",):
-            value = self.value(account.position(symbol, side))
-            buying, selling = self._ordered(symbol, side, binding)
-            total += max(abs(value), abs(value + buying), abs(value - selling))
-        return total
+        """The largest value a symbol's positions can come to if all of ``orders`` (the symbol's) on one side
+        fill, USDT."""
+        ordered = self._ordered(o for o in orders if not o.reduces)
+        sides = ("LONG", "SHORT") if account.hedge else ("BOTH",)
+        return sum((self._exposed(account, symbol, side, ordered)[1] for side in sides), ZERO)
 
     def maintenance(self, account: Account) -> Decimal:
         """What the cross positions must keep, USDT."""
@@ -107,19 +107,28 @@ class Margin:
             found += cross
         return found
 
-    def liquidation_price(self, account: Account, position: Position) -> Decimal:
-        """Where this position could no longer be held, all else staying as it is; 0 for never."""
+    def spare(self, account: Account) -> Decimal:
+        """What the cross positions have beyond what they must keep, USDT."""
+        return self.cross_balance(account) - self.maintenance(account)
+
+    def liquidation_price(
+        self, account: Account, position: Position, spare: Decimal | None = None
+    ) -> Decimal:
+        """Where this position could no longer be held, all else staying as it is; 0 for never.
+
+        ``spare`` is :meth:`spare` where it is known already.
+        """
         if not position.amount:
             return ZERO
         listing = LISTINGS[position.symbol]
         value = self.value(position)
-        step = next((b for b in listing.brackets if abs(value) <= b.cap), listing.brackets[-1])
+        step = listing.bracket_of(abs(value))
         if position.symbol in account.isolated:
             cushion = position.isolated
         else:
             # What the others have to spare, or lack.
             own = position.unrealized(self._quote(position.symbol).mark) - listing.maintenance(value)
-            cushion = self.cross_balance(account) - self.maintenance(account) - own
+            cushion = (self.spare(account) if spare is None else spare) - own
         slope = position.amount - step.ratio * abs(position.amount)
         price = (position.cost - cushion - step.deduction) / slope if slope else ZERO
         return max(price, ZERO).quantize(listing.tick)

@@ -27,13 +27,14 @@ DRAW_SCALE = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """The prices of one symbol at one step."""
+    """The prices of one symbol at one step; ``mark_text`` is the mark as it is written, made once."""
 
     last: Decimal
     mark: Decimal
     index: Decimal
     bid: Decimal
     ask: Decimal
+    mark_text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,11 @@ class SymbolMarket:
         self._basis = Decimal(0)
         self.quote = self._quoted()
 
+    @property
+    def least(self) -> Decimal:
+        """The lowest price: the book needs room below, a symbol never walks to nothing."""
+        return self.listing.tick * (self.listing.spread_ticks + 1)
+
     def step(self) -> None:
         """One step of the walk. The draw is taken even when prices stand still: the sequence is the
         same at any volatility."""
@@ -65,8 +71,7 @@ class SymbolMarket:
         move = draw * self._sigma + (self._anchor - self._fair) / self._anchor * self._pull
         if move:
             fair = (self._fair * (1 + move)).quantize(self._quantum, ROUND_HALF_EVEN)
-            # The book needs room below: a symbol never walks to nothing.
-            self._fair = max(fair, self.listing.tick * (self.listing.spread_ticks + 1))
+            self._fair = max(fair, self.least)
             self.quote = self._quoted()
 
     def set(self, price: Decimal, mark: Decimal | None) -> None:
@@ -82,7 +87,14 @@ class SymbolMarket:
         below = listing.tick * (listing.spread_ticks // 2)
         above = listing.tick * listing.spread_ticks - below
         index = (self._fair * INDEX_GAP).quantize(MARK_QUANTUM, ROUND_HALF_EVEN)
-        return Quote(last=last, mark=mark, index=index, bid=max(last - below, listing.tick), ask=last + above)
+        return Quote(
+            last=last,
+            mark=mark,
+            index=index,
+            bid=max(last - below, listing.tick),
+            ask=last + above,
+            mark_text=format(mark, "f"),
+        )
 
 
 class Market:
@@ -111,11 +123,14 @@ class Market:
         return self._symbols[symbol].quote
 
     def set_price(self, symbol: str, price: Decimal, mark: Decimal | None = None) -> None:
-        """Sets last and mark price (``mark`` apart, when given). ValueError unless both are positive."""
+        """Sets last and mark price (``mark`` apart, when given). ValueError, in words, unless an order could
+        name them."""
+        market = self._symbols[symbol]
+        least, most = market.least, market.listing.max_price
         for value in (price, mark):
-            if value is not None and not (value.is_finite() and value > 0):
-                raise ValueError("a price must be above zero")
-        self._symbols[symbol].set(price, mark)
+            if value is not None and not (value.is_finite() and least <= value <= most):
+                raise ValueError(f"a price of {symbol} is from {least:f} to {most:f}")
+        market.set(price, mark)
 
     def level_quantity(self, symbol: str, rank: int = 0) -> Decimal:
         """What rests on the level ``rank`` (0 the best) of either side: deeper levels hold more."""

@@ -12,10 +12,11 @@ from aster_tui.practice.exchange import Exchange
 from aster_tui.practice.history import INTERVALS, MINUTE_MS, Candle
 from aster_tui.practice.listings import LISTINGS, Listing
 from aster_tui.practice.orders import listing_of, whole
+from aster_tui.practice.paging import page
 
 Params = dict[str, str]
 DEPTHS = (5, 10, 20, 50, 100, 500, 1000)
-FUNDINGS_TOLD = 3
+FUNDINGS_KEPT = 90
 
 
 class MarketApi:
@@ -77,10 +78,8 @@ class MarketApi:
         minutes = INTERVALS.get(params.get("interval", ""))
         if minutes is None:
             raise refuse(-1120)
-        limit = min(whole(params, "limit") if "limit" in params else 500, 1500)
-        start = whole(params, "startTime") if "startTime" in params else 0
         candles = self._exchange.history[listing.symbol].every(minutes)
-        return [_kline(c, minutes) for c in candles if c.opened >= start][-limit:]
+        return [_kline(c, minutes) for c in page(params, candles, lambda c: c.opened, most=1500)]
 
     def _day(self, listing: Listing) -> Any:
         quote, now = self._exchange.market.quote(listing.symbol), self._exchange.now()
@@ -92,7 +91,7 @@ class MarketApi:
             "symbol": listing.symbol,
             "priceChange": payloads.text(change),
             "priceChangePercent": f"{change / day.open * 100:.3f}",
-            "weightedAvgPrice": payloads.text(day.quote / day.volume if day.volume else quote.last),
+            "weightedAvgPrice": payloads.text(day.average(quote.last)),
             "lastPrice": payloads.text(quote.last),
             "lastQty": payloads.text(listing.min_qty),
             "openPrice": payloads.text(day.open),
@@ -151,19 +150,18 @@ class MarketApi:
         ]
 
     def _recent(self, params: Params) -> list[Any]:
-        listing = listing_of(params)
-        limit = min(whole(params, "limit") if "limit" in params else 500, 1000)
-        return list(self._exchange.history[listing.symbol].trades)[-limit:]
+        trades = self._exchange.history[listing_of(params).symbol].trades
+        return page(params, trades, lambda t: t.at, number=lambda t: t.trade_id)
 
     def _funding(self, params: Params) -> Any:
         symbols = [listing_of(params).symbol] if "symbol" in params else list(LISTINGS)
         exchange, interval = self._exchange, payloads.FUNDING_INTERVAL_MS
         last = payloads.next_funding(exchange.now()) - interval
-        times = [last - back * interval for back in reversed(range(FUNDINGS_TOLD))]
+        times = [last - back * interval for back in reversed(range(FUNDINGS_KEPT))]
+        rows = [(at, symbol) for at in times for symbol in symbols]
         return [
             {"symbol": s, "fundingRate": payloads.eight(exchange.risk.rate(s, at)), "fundingTime": at}
-            for s in symbols
-            for at in times
+            for at, s in page(params, rows, lambda row: row[0])
         ]
 
 

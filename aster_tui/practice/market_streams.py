@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from aster_tui.practice import payloads
 from aster_tui.practice.exchange import Exchange
-from aster_tui.practice.history import INTERVALS, MINUTE_MS, Candle
+from aster_tui.practice.history import INTERVALS, MINUTE_MS, Candle, ForcedOrder, PublicTrade
+from aster_tui.practice.ledger import ZERO
 from aster_tui.practice.listings import LISTINGS
 
 ALL_MARKS = ("!markPrice@arr", "!markPrice@arr@1s")
 ALL_BOOKS, ALL_DAYS = "!bookTicker", ("!ticker@arr", "!miniTicker@arr")
 DEPTHS = {f"depth{levels}{speed}": levels for levels in (5, 10, 20) for speed in ("", "@100ms", "@500ms")}
-PLAIN = ("markPrice", "markPrice@1s", "aggTrade", "bookTicker", "ticker", "miniTicker")
+ALL_FORCED = "!forceOrder@arr"
+PLAIN = ("markPrice", "markPrice@1s", "aggTrade", "bookTicker", "ticker", "miniTicker", "forceOrder")
 _EVERYTHING = Decimal(10) ** 15
+Row = TypeVar("Row")
 
 
 def is_market_stream(name: str) -> bool:
     """Whether there is such a stream. Symbols are written in lower case; either is taken."""
-    if name in (*ALL_MARKS, ALL_BOOKS, *ALL_DAYS):
+    if name in (*ALL_MARKS, ALL_BOOKS, *ALL_DAYS, ALL_FORCED):
         return True
     symbol, _, kind = name.partition("@")
     if symbol.upper() not in LISTINGS:
@@ -33,39 +36,45 @@ class MarketStreams:
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
+        self._fresh: dict[str, tuple[list[PublicTrade], list[ForcedOrder]]] = {}
         self._told_trade = dict.fromkeys(LISTINGS, 0)
+        self._told_forced = dict.fromkeys(LISTINGS, 0)
 
     def push(self, names: set[str]) -> dict[str, list[Any]]:
         """The payloads of the streams that somebody listens to."""
-        fresh = self._fresh_trades()
-        return {name: self._payloads(name, fresh) for name in names}
+        history = self._exchange.history
+        for symbol in LISTINGS:
+            trades = _since(history[symbol].trades, lambda t: t.trade_id, self._told_trade[symbol])
+            forced = _since(history[symbol].forced, lambda f: f.number, self._told_forced[symbol])
+            self._fresh[symbol] = trades, forced
+            if trades:
+                self._told_trade[symbol] = trades[-1].trade_id
+            if forced:
+                self._told_forced[symbol] = forced[-1].number
+        return {name: self._payloads(name) for name in names}
 
-    def _fresh_trades(self) -> dict[str, list[Any]]:
-        found = {}
-        for symbol, history in self._exchange.history.items():
-            rows = [t for t in history.trades if t.trade_id > self._told_trade[symbol]]
-            if rows:
-                self._told_trade[symbol] = rows[-1].trade_id
-            found[symbol] = rows
-        return found
-
-    def _payloads(self, name: str, fresh: dict[str, list[Any]]) -> list[Any]:
+    def _payloads(self, name: str) -> list[Any]:
         if name in ALL_MARKS:
             return [[self._mark(s) for s in LISTINGS]]
         if name == ALL_BOOKS:
             return [self._book(s) for s in LISTINGS]
         if name in ALL_DAYS:
-            return [[self._day(s) for s in LISTINGS]]
+            day = self._day if name == "!ticker@arr" else self._mini
+            return [[day(s) for s in LISTINGS]]
+        if name == ALL_FORCED:
+            return [event for s in LISTINGS for event in self._forced(s)]
         lower, _, kind = name.partition("@")
         symbol = lower.upper()
         if kind == "aggTrade":
-            return [self._trade(symbol, t) for t in fresh[symbol]]
+            return [self._trade(symbol, t) for t in self._fresh[symbol][0]]
+        if kind == "forceOrder":
+            return self._forced(symbol)
         if kind in DEPTHS:
             return [self._depth(symbol, DEPTHS[kind])]
         if kind.startswith("kline_"):
             return self._kline(symbol, kind.removeprefix("kline_"))
         kinds: dict[str, Callable[[str], Any]] = {"bookTicker": self._book, "ticker": self._day}
-        kinds["miniTicker"] = self._day
+        kinds["miniTicker"] = self._mini
         return [kinds.get(kind, self._mark)(symbol)]
 
     def _mark(self, symbol: str) -> Any:
@@ -91,7 +100,9 @@ class MarketStreams:
             "s": symbol,
             "p": payloads.text(change),
             "P": f"{change / day.open * 100:.3f}",
+            "w": payloads.text(day.average(last)),
             "c": payloads.text(last),
+            "Q": payloads.text(self._last_quantity(symbol)),
             "o": payloads.text(day.open),
             "h": payloads.text(max(day.high, last)),
             "l": payloads.text(min(day.low, last)),
@@ -99,8 +110,24 @@ class MarketStreams:
             "q": payloads.text(day.quote),
             "O": day.opened,
             "C": now,
+            "F": 1 if day.trades else 0,
+            "L": day.trades,
             "n": day.trades,
         }
+
+    def _last_quantity(self, symbol: str) -> Decimal:
+        trades = self._exchange.history[symbol].trades
+        return trades[-1].quantity if trades else ZERO
+
+    def _mini(self, symbol: str) -> Any:
+        day = self._day(symbol)
+        return {
+            "e": "24hrMiniTicker",
+            **{name: day[name] for name in ("E", "s", "c", "o", "h", "l", "v", "q")},
+        }
+
+    def _forced(self, symbol: str) -> list[Any]:
+        return [{"e": "forceOrder", "E": f.at, "o": f.order} for f in self._fresh[symbol][1]]
 
     def _trade(self, symbol: str, trade: Any) -> Any:
         return {
@@ -139,6 +166,8 @@ class MarketStreams:
             "T": c.opened + INTERVALS[interval] * MINUTE_MS - 1,
             "s": symbol,
             "i": interval,
+            "f": 0,
+            "L": 0,
             "o": payloads.text(c.open),
             "c": payloads.text(c.close),
             "h": payloads.text(c.high),
@@ -147,5 +176,18 @@ class MarketStreams:
             "q": payloads.text(c.quote),
             "n": c.trades,
             "x": False,
+            "V": payloads.text(c.volume / 2),
+            "Q": payloads.text(c.quote / 2),
+            "B": "0",
         }
         return [{"e": "kline", "E": self._exchange.now(), "s": symbol, "k": row}]
+
+
+def _since(rows: Sequence[Row], number: Callable[[Row], int], told: int) -> list[Row]:
+    """The rows after ``told``, looked at from the newest back."""
+    found: list[Row] = []
+    for row in reversed(rows):
+        if number(row) <= told:
+            break
+        found.append(row)
+    return found[::-1]

@@ -82,13 +82,14 @@ class OperatorApi:
             price = Decimal(str(body.get("price")))
             mark = Decimal(str(body["mark"])) if "mark" in body else None
             self._exchange.set_price(symbol, price, mark)
-        except (InvalidOperation, ValueError):
-            raise Wrong("price must be a number above zero") from None
+        except InvalidOperation:
+            raise Wrong("price must be a number") from None
+        except ValueError as error:
+            raise Wrong(str(error)) from None
         return {"symbol": symbol, "price": payloads.text(price)}
 
     def _set_faults(self, body: Body) -> Any:
-        for name, value in body.items():
-            self._faults.set(name, value)
+        self._faults.set(body)
         return {name: self._faults.value(name) for name in body}
 
     def _refuse(self, body: Body) -> Any:

@@ -15,10 +15,10 @@ class PracticeOptions:
     has open at start (each in another symbol), ``volatility`` multiplies every move of the market (0
     holds prices still), ``depth`` is the USDT resting on the best level of each book. ``faults`` maps
     names of :data:`aster_tui.practice.faults.FAULTS` to values. ``listen_key_seconds`` and
-    ``stream_life_seconds`` are how long keys and connections live. ``weight_limit`` and
+    ``stream_life_seconds`` are how long keys and connections live; a connection is pinged every
+    ``ping_seconds`` and left when it did not answer for ``pong_seconds``. ``weight_limit`` and
     ``order_limit`` are per minute and told to clients; they refuse while the fault ``limits`` is on.
-    ``signature_scheme`` is
-    eip712 or legacy-abi.
+    ``signature_scheme`` is eip712 or legacy-abi.
     """
 
     host: str = "127.0.0.1"
@@ -36,6 +36,8 @@ class PracticeOptions:
     default_leverage: int = 20
     listen_key_seconds: float = 3600
     stream_life_seconds: float = 24 * 3600
+    ping_seconds: float = 300
+    pong_seconds: float = 900
     weight_limit: int = 2_400
     order_limit: int = 1_200
     signature_scheme: str = "eip712"

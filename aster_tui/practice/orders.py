@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -29,6 +29,7 @@ CLOSING = ("STOP_MARKET", "TAKE_PROFIT_MARKET")
 LEAST_CALLBACK, MOST_CALLBACK = Decimal("0.1"), Decimal(5)
 #: How far last and mark price may be apart for an order with price protection to trigger.
 PROTECTED_WITHIN = Decimal("0.15")
+_CLOSING_SIDE = {"LONG": "SELL", "SHORT": "BUY"}
 FINAL = ("FILLED", "CANCELED", "EXPIRED")
 
 
@@ -64,6 +65,12 @@ class Order:
     status: str = "NEW"
     executed: Decimal = ZERO
     quote: Decimal = ZERO
+    #: Whether it can only take off a position. In hedge mode the opposite side does.
+    reduces: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        closing = _CLOSING_SIDE.get(self.position_side)
+        self.reduces = self.reduce_only or self.close_position or self.side == closing
 
     @property
     def remaining(self) -> Decimal:
@@ -84,12 +91,6 @@ class Order:
     def waiting(self) -> bool:
         """Whether it waits for its trigger."""
         return self.kind in WAITING
-
-    @property
-    def reduces(self) -> bool:
-        """Whether it can only take off a position. In hedge mode the opposite side does."""
-        closing = {"LONG": "SELL", "SHORT": "BUY"}.get(self.position_side)
-        return self.reduce_only or self.close_position or self.side == closing
 
     def triggers(self, quote: Quote) -> bool:
         """Whether the prices of now set it off; a trailing stop follows the price by being asked."""

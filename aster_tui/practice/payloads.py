@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from aster_tui.practice.ledger import CENT8, ZERO, Account, Position
@@ -57,8 +59,12 @@ def order(row: Order, *, acknowledged_only: bool = False) -> dict[str, Any]:
 
 def average(row: Order) -> str:
     """The average price to the tick's places and three more."""
-    places = LISTINGS[row.symbol].tick_places + 3
-    return format(row.average.quantize(Decimal(1).scaleb(-places)), "f")
+    return format(row.average.quantize(_average_step(row.symbol)), "f")
+
+
+@cache
+def _average_step(symbol: str) -> Decimal:
+    return Decimal(1).scaleb(-LISTINGS[symbol].tick_places - 3)
 
 
 def order_event(
@@ -109,6 +115,15 @@ def order_event(
     return {"e": "ORDER_TRADE_UPDATE", "E": at, "T": at, "o": o}
 
 
+def forced_order(row: Order, at: int) -> dict[str, str | int]:
+    """The order of a forceOrder event: what everybody sees of a liquidation."""
+    filled = text(row.executed)
+    return {
+        **{"s": row.symbol, "S": row.side, "o": row.kind, "f": row.force, "q": text(row.quantity)},
+        **{"p": text(row.price), "ap": average(row), "X": row.status, "l": filled, "z": filled, "T": at},
+    }
+
+
 def account_event(
     account: Account, at: int, reason: str, changed: Decimal, touched: list[Position]
 ) -> dict[str, Any]:
@@ -156,9 +171,9 @@ def mark_event(symbol: str, quote: Quote, at: int, rate: Decimal) -> dict[str, A
         "e": "markPriceUpdate",
         "E": at,
         "s": symbol,
-        "p": eight(quote.mark),
+        "p": quote.mark_text,
         "i": eight(quote.index),
-        "P": eight(quote.mark),
+        "P": quote.mark_text,
         "r": eight(rate),
         "T": next_funding(at),
     }
@@ -168,7 +183,7 @@ def premium_index(symbol: str, quote: Quote, at: int, rate: Decimal) -> dict[str
     """GET premiumIndex, one symbol."""
     return {
         "symbol": symbol,
-        "markPrice": eight(quote.mark),
+        "markPrice": quote.mark_text,
         "indexPrice": eight(quote.index),
         "estimatedSettlePrice": eight(quote.index),
         "lastFundingRate": eight(rate),
@@ -183,16 +198,49 @@ def next_funding(at: int) -> int:
     return (at // FUNDING_INTERVAL_MS + 1) * FUNDING_INTERVAL_MS
 
 
-def position_risk(account: Account, position: Position, quote: Quote, liquidation: Decimal) -> dict[str, Any]:
+@cache
+def _flat_risk(symbol: str, side: str, leverage: int, isolated: bool) -> dict[str, Any]:
+    """A positionRisk row without a position: all of it but the mark price and the time."""
+    flat = Position(symbol, side)
+    return _risk(flat, ZERO, ZERO, leverage, ZERO, isolated=isolated)
+
+
+def position_risk(
+    account: Account, symbol: str, side: str, quote: Quote, liquidation: Callable[[Position], Decimal]
+) -> dict[str, Any]:
     """A row of positionRisk; also for a symbol without a position."""
-    symbol, isolated = position.symbol, position.symbol in account.isolated
-    unrealized = position.unrealized(quote.mark)
+    position, isolated = account.positions.get((symbol, side)), symbol in account.isolated
     leverage = account.leverage(symbol)
+    if position is None or not position.amount:
+        row = _flat_risk(symbol, side, leverage, isolated).copy()
+        row["markPrice"] = quote.mark_text
+        row["updateTime"] = position.updated_ms if position is not None else 0
+        return row
+    return _risk(
+        position,
+        quote.mark,
+        liquidation(position),
+        leverage,
+        position.unrealized(quote.mark),
+        isolated=isolated,
+    )
+
+
+def _risk(
+    position: Position,
+    mark: Decimal,
+    liquidation: Decimal,
+    leverage: int,
+    unrealized: Decimal,
+    *,
+    isolated: bool,
+) -> dict[str, Any]:
+    symbol = position.symbol
     return {
         "symbol": symbol,
         "positionAmt": text(position.amount),
         "entryPrice": eight(position.entry),
-        "markPrice": eight(quote.mark),
+        "markPrice": eight(mark),
         "unRealizedProfit": eight(unrealized),
         "liquidationPrice": text(liquidation),
         "leverage": str(leverage),
@@ -201,7 +249,7 @@ def position_risk(account: Account, position: Position, quote: Quote, liquidatio
         "isolatedMargin": eight(position.isolated + unrealized if position.isolated else ZERO),
         "isAutoAddMargin": "false",
         "positionSide": position.side,
-        "notional": eight(position.amount * quote.mark),
+        "notional": eight(position.amount * mark),
         "isolatedWallet": eight(position.isolated),
         "updateTime": position.updated_ms,
     }

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from aster_tui.practice import payloads
+from aster_tui.practice.history import ForcedOrder
 from aster_tui.practice.ledger import CENT8, ZERO, Position
 from aster_tui.practice.listings import LISTINGS
 from aster_tui.practice.market import Level
@@ -21,6 +23,7 @@ LIQUIDATION_FEE = Decimal("0.01")
 CALL_AT = Decimal("0.8")
 
 
+@lru_cache(maxsize=4096)
 def funding_rate(seed: int, symbol: str, interval: int) -> Decimal:
     """The rate of one funding interval: a function of the seed. Above zero the longs pay."""
     basis_points = random.Random(f"{seed}/{symbol}/funding/{interval}").randint(-5, 15)
@@ -174,3 +177,5 @@ class Risk:
         )
         exchange.accept(user, order)
         exchange.execute(user, order, [Level(price, order.quantity)], kind="CALCULATED")
+        seen = ForcedOrder(order.order_id, now, payloads.forced_order(order, now))
+        exchange.history[order.symbol].forced.append(seen)

@@ -22,6 +22,8 @@ from aster_tui.practice.operator_api import OperatorApi
 from aster_tui.practice.options import PracticeOptions
 
 PUSH_SECONDS = 1.0
+#: A machine that slept does not make up for all of the night.
+MOST_BEHIND_SECONDS = 5.0
 
 
 class PracticeExchange:
@@ -33,7 +35,7 @@ class PracticeExchange:
         if self.options.latency_ms:
             faults["latency-ms"] = self.options.latency_ms
         self._faults = Faults(self.options.seed, faults)
-        self._hub = Hub(self._faults, self.options.listen_key_seconds, is_market_stream)
+        self._hub = Hub(self._faults, self.options, is_market_stream)
         self.exchange = Exchange(self.options, self._clock_ms, self._hub.user_event)
         authenticator = Authenticator(
             self.options.chain_id,
@@ -114,8 +116,12 @@ class PracticeExchange:
         return time.time_ns() // 1_000_000 + int(self._faults.value("clock-skew-ms"))
 
     async def _move(self) -> None:
+        """The market goes by the clock: how many steps it took tells how long it has been open, whatever else
+        the process had to do."""
+        step_s, next_at = STEP_MS / 1000, time.monotonic()
         while True:
-            await asyncio.sleep(STEP_MS / 1000)
+            next_at = max(next_at + step_s, time.monotonic() - MOST_BEHIND_SECONDS)
+            await asyncio.sleep(next_at - time.monotonic())
             self.exchange.step()
 
     async def _push(self) -> None:
@@ -130,6 +136,7 @@ class PracticeExchange:
         since = time.monotonic()
         while True:
             await asyncio.sleep(0.1)
+            self._hub.release_held()
             every = self._faults.value("ws-drop-seconds")
             if every and time.monotonic() - since >= every:
                 since = time.monotonic()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -28,6 +29,7 @@ async def test_batches_answer_each_order_in_its_place() -> None:
         ids = json.dumps([first["orderId"], 1])
         gone, unknown = await client.ask("DELETE", "/fapi/v3/batchOrders", symbol="BTCUSDT", orderIdList=ids)
         assert (gone["status"], unknown["code"]) == ("CANCELED", -2011)
+        assert (await client.state())["rejected"] == {"-4014": 1, "-2011": 1}
         for wrong in ("[]", json.dumps([LIMIT] * 6), "{}", "nonsense"):
             status, _ = await client.raw("POST", "/fapi/v3/batchOrders", client.signed(batchOrders=wrong))
             assert status == 400
@@ -99,6 +101,11 @@ async def test_modes_change_only_without_orders_and_positions() -> None:
             ("LONG", "isolated"),
             ("SHORT", "isolated"),
         ]
+
+
+def test_every_published_error_is_among_those_that_can_be_provoked() -> None:
+    published = json.loads((Path(__file__).parents[1] / "aster" / "data" / "errors.json").read_text())
+    assert {row["code"] for row in published} <= set(TEXTS)
 
 
 @pytest.mark.parametrize("code", sorted(TEXTS))

@@ -250,6 +250,16 @@ def test_start_positions_are_in_different_symbols() -> None:
     assert len({p.amount > 0 for p in held}) == 2
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_of_two_start_positions_one_is_long_and_one_is_short(seed: int) -> None:
+    longs, shorts = 0, 0
+    for account in World(positions=2, accounts=3, seed=seed).exchange.accounts.values():
+        longs += sum(p.amount > 0 for p in account.held)
+        shorts += sum(p.amount < 0 for p in account.held)
+        assert len({abs(p.amount) for p in account.held}) == 2
+    assert longs == shorts == 3
+
+
 fills = st.lists(
     st.tuples(
         st.integers(-50, 50).filter(bool).map(lambda n: D(n) / 1000),
