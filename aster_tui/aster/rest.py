@@ -114,6 +114,12 @@ class Observer(Reports):
         found = (model(models.PositionAnswer, row).position() for row in rows)
         return tuple(p for p in found if p.quantity)
 
+    async def leverage(self, symbol: str) -> int:
+        """The leverage of a symbol on this account (positionRisk, weight 5); 0 where it is not told."""
+        rows = rows_of(await self._signed_read("/fapi/v3/positionRisk", [("symbol", symbol)]))
+        found = (model(models.PositionAnswer, row) for row in rows)
+        return max((int(row.leverage) for row in found if row.symbol == symbol), default=0)
+
     async def balances(self) -> tuple[models.BalanceAnswer, ...]:
         """Balances by asset (weight 5)."""
         rows = rows_of(await self._signed_read("/fapi/v3/balance", []))

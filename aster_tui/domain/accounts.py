@@ -113,6 +113,10 @@ class AccountState:
             changed = True
         return changed
 
+    def leverage_of(self, symbol: str) -> int:
+        """A symbol's leverage as far as it was told, 0 where it was not."""
+        return self._leverage.get(symbol, 0)
+
     def apply_leverage(self, event: LeverageChanged) -> bool:
         """Take a new leverage of a symbol."""
         self._leverage[event.symbol] = event.leverage

@@ -30,7 +30,7 @@ from aster_tui.store.base import StoreError
 
 State = Literal["done", "refused", "failed"]
 Permit = Callable[[], None]
-GONE = -2011
+GONE, WRONG_SIDE = -2011, -4061
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +106,10 @@ class Executor:
             )
             if plan.side is None:
                 return Outcome("done", plan=plan)
-            verdicts = evaluate(proposal(plan), self._situation(agent, plan), self._rules.limits)
+            verdicts = evaluate(proposal(plan), self.situation(agent, plan.symbol), self._rules.limits)
             if reasons := refusals(verdicts):
                 return Outcome("refused", reasons, verdicts=verdicts, plan=plan)
-            side = await self._position_side(client, plan)
+            side = await self.position_side(client, plan.side, reduces=plan.reduces)
             run = _Run(agent, decision, client, permit, epoch, side)
             if plan.reduces:
                 return await self._close(run, plan, verdicts)
@@ -144,7 +144,8 @@ class Executor:
             return ZERO
         return min(mine, there) if mine > 0 else max(mine, there)
 
-    def _situation(self, agent: AgentDocument, plan: Plan) -> Situation:
+    def situation(self, agent: AgentDocument, symbol: str) -> Situation:
+        """What an order of an agent in a symbol is judged by. The ledger must be fresh."""
         state = self._core.state
         account = state.accounts.get(account_key(agent.user_address or ""))
         offset = state.clock_offset_ms or 0
@@ -156,8 +157,8 @@ class Executor:
             balance=account.wallet if account else None,
             balance_at=max(account.told_at, account.wallet_at) if account else 0,
             available=account.available if account else None,
-            mark=state.marks.get(plan.symbol),
-            mark_at=state.marks_at.get(plan.symbol, 0),
+            mark=state.marks.get(symbol),
+            mark_at=state.marks_at.get(symbol, 0),
             held={s: value for s, value in held.items() if value},
             lost_today=self._ledger.lost_today(agent.agent_id, now),
             recent=tuple((at + offset, s, d) for at, s, d in self._ledger.recent(agent.agent_id, now)),
@@ -165,13 +166,14 @@ class Executor:
             reducing=halt.reducing,
         )
 
-    async def _position_side(self, client: Trader, plan: Plan) -> PositionSide:
+    async def position_side(self, client: Trader, side: Side, *, reduces: bool) -> PositionSide:
+        """The position side an order names: BOTH in one-way mode, which is asked for once."""
         account = client.wallet.user if client.wallet else ""
         if account not in self._hedged:
             self._hedged[account] = await client.hedge_mode()
         if not self._hedged[account]:
             return "BOTH"
-        opens_long = (plan.side == "BUY") != plan.reduces
+        opens_long = (side == "BUY") != reduces
         return "LONG" if opens_long else "SHORT"
 
     # Orders
@@ -325,6 +327,15 @@ class Executor:
         run.permit()
         self._leverages[key] = await run.client.set_leverage(plan.symbol, wanted)
 
+    def learn(self, client: Trader, error: AsterError | None) -> None:
+        """Forget what a refusal shows to be wrong."""
+        if isinstance(error, AnswerError) and error.number == WRONG_SIDE:
+            self._hedged.pop(client.wallet.user if client.wallet else "", None)
+
+    def forget_leverage(self, account: str, symbol: str) -> None:
+        """Somebody else set it."""
+        self._leverages.pop((account_key(account), symbol), None)
+
     def _failed(
         self,
         run: _Run,
@@ -333,8 +344,7 @@ class Executor:
         orders: tuple[OrderRecord, ...],
         verdicts: tuple[Verdict, ...],
     ) -> Outcome:
-        if isinstance(sent.error, AnswerError) and sent.error.number == -4061:
-            self._hedged.pop(run.client.wallet.user if run.client.wallet else "", None)
+        self.learn(run.client, sent.error)
         reason = f"{sent.word}: {sent.error}" if sent.error else sent.word
         # An order that could not be sent for want of a lease is no failure of the agent.
         fall_back = self._rules.fall_back and sent.word == "refused"
