@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import NoReturn
 
 import click
 
 from aster_tui import __version__
-from aster_tui.exits import FAILED, USAGE
-
-if TYPE_CHECKING:
-    from aster_tui.config import Settings
+from aster_tui.cli_operator import COMMANDS, settings_of
+from aster_tui.exits import FAILED
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,7 +26,7 @@ def main(context: click.Context, profile: str | None, read_only: bool | None, no
     if context.invoked_subcommand is None:
         from aster_tui import commands
 
-        sys.exit(commands.console(_settings(context)))
+        sys.exit(commands.console(settings_of(context)))
 
 
 @main.command()
@@ -74,7 +72,7 @@ def status(context: click.Context, as_json: bool, timeout: float) -> None:
     from aster_tui import commands
 
     # Looking changes nothing: the engine is built without any way to write.
-    sys.exit(commands.status(_settings(context, read_only=True), as_json=as_json, timeout=timeout))
+    sys.exit(commands.status(settings_of(context, read_only=True), as_json=as_json, timeout=timeout))
 
 
 @main.command()
@@ -86,7 +84,7 @@ def sync(context: click.Context, agents: tuple[str, ...], as_json: bool, timeout
     """Exchange → MongoDB: positions and balances; reports drift."""
     from aster_tui import commands
 
-    sys.exit(commands.sync(_settings(context), agents, as_json=as_json, timeout=timeout))
+    sys.exit(commands.sync(settings_of(context), agents, as_json=as_json, timeout=timeout))
 
 
 @main.command()
@@ -96,7 +94,7 @@ def worker(context: click.Context, agents: tuple[str, ...]) -> None:
     """Carry out queued decisions, without a screen, until it is stopped."""
     from aster_tui import commands_trade
 
-    sys.exit(commands_trade.worker(_settings(context), agents))
+    sys.exit(commands_trade.worker(settings_of(context), agents))
 
 
 @main.command()
@@ -123,7 +121,7 @@ def decide(
 
     arguments = {"coin": coin, "signal": direction}
     arguments |= {name: value for name, value in numbers.items() if value is not None}  # type: ignore[misc]
-    sys.exit(commands_trade.decide(_settings(context), agent, arguments, as_json=as_json))
+    sys.exit(commands_trade.decide(settings_of(context), agent, arguments, as_json=as_json))
 
 
 @main.group()
@@ -140,7 +138,7 @@ def keys_import(context: click.Context, agent: str, password_file: str | None, a
     """Read an agent's private key (from the terminal or standard input) into a keystore."""
     from aster_tui import commands_keys
 
-    sys.exit(commands_keys.import_key(_settings(context), agent, password_file, as_json=as_json))
+    sys.exit(commands_keys.import_key(settings_of(context), agent, password_file, as_json=as_json))
 
 
 @keys.command("list")
@@ -150,7 +148,7 @@ def keys_list(context: click.Context, as_json: bool) -> None:
     """The keystores there are, with their signers."""
     from aster_tui import commands_keys
 
-    sys.exit(commands_keys.list_keys(_settings(context), as_json=as_json))
+    sys.exit(commands_keys.list_keys(settings_of(context), as_json=as_json))
 
 
 @keys.command("check")
@@ -161,7 +159,7 @@ def keys_check(context: click.Context, agents: tuple[str, ...], as_json: bool) -
     """Open each agent's key and compare it with the configured signer."""
     from aster_tui import commands_keys
 
-    sys.exit(commands_keys.check_keys(_settings(context), agents, as_json=as_json))
+    sys.exit(commands_keys.check_keys(settings_of(context), agents, as_json=as_json))
 
 
 @main.command()
@@ -183,7 +181,7 @@ def paths(context: click.Context, as_json: bool) -> None:
     """Where settings, state, logs and styles are."""
     from aster_tui import locations
 
-    settings = _settings(context)
+    settings = settings_of(context)
     found: dict[str, Path] = {
         "settings": locations.config_file(),
         "env": locations.env_file(),
@@ -204,15 +202,8 @@ def _missing_extra(error: ModuleNotFoundError) -> NoReturn:
     sys.exit(FAILED)
 
 
-def _settings(context: click.Context, **flags: Any) -> Settings:
-    """The settings in force, or one line on stderr and exit code 2."""
-    from aster_tui import config
-
-    try:
-        return config.load({**(context.find_root().obj or {}), **flags})
-    except config.SettingsError as error:
-        click.echo(f"aster-tui: {error}", err=True)
-        sys.exit(USAGE)
+for command in COMMANDS:
+    main.add_command(command)
 
 
 if __name__ == "__main__":

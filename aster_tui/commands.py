@@ -20,7 +20,7 @@ from aster_tui.domain.views import AgentView, FleetSnapshot
 from aster_tui.engine.core import now_ms
 from aster_tui.engine.status import status_document
 from aster_tui.engine.thread import EngineThread
-from aster_tui.exits import DONE, FAILED, REFUSED, UNREACHABLE, USAGE
+from aster_tui.exits import DONE, FAILED, REFUSED, UNKNOWN, UNREACHABLE, USAGE
 
 
 def console(settings: Settings) -> int:
@@ -43,14 +43,18 @@ def _console_options(settings: Settings) -> Any:
 
 
 def engine_thread(
-    settings: Settings, *, working: bool = False, agents: frozenset[str] = frozenset()
+    settings: Settings,
+    *,
+    working: bool = False,
+    agents: frozenset[str] = frozenset(),
+    attached: bool = False,
 ) -> EngineThread:
     """The engine of these settings, not started. Its imports happen on its own thread."""
 
     async def make() -> Any:
         from aster_tui.engine.engine import Engine
 
-        return Engine(settings, agent_environment(), working=working, agents=agents)
+        return Engine(settings, agent_environment(), working=working, agents=agents, attached=attached)
 
     return EngineThread(make, FleetSnapshot(network=settings.network, read_only=settings.watching))
 
@@ -232,5 +236,6 @@ def _word(code: int) -> str:
         FAILED: "failed",
         USAGE: "usage",
         REFUSED: "refused",
+        UNKNOWN: "unknown",
         UNREACHABLE: "unreachable",
     }[code]

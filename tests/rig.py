@@ -47,12 +47,16 @@ def settings(
 
 @contextmanager
 def running(
-    chosen: Settings, environment: Mapping[str, str] | None = None, *, working: bool = False
+    chosen: Settings,
+    environment: Mapping[str, str] | None = None,
+    *,
+    working: bool = False,
+    attached: bool = False,
 ) -> Iterator[EngineThread]:
     """An engine on its thread."""
 
     async def make() -> Engine:
-        return Engine(chosen, environment or {}, working=working)
+        return Engine(chosen, environment or {}, working=working, attached=attached)
 
     engine = EngineThread(make, FleetSnapshot())
     engine.start()

@@ -142,7 +142,9 @@ def examine(ticket: Ticket, facts: Facts) -> Examined:
             reduces=ticket.reduce_only,
             mark=mark,
         )
-    at_price = priced or ZERO
+    at_price = priced if priced is not None and priced.is_finite() else ZERO
+    if not quantity.is_finite():
+        quantity = ZERO  # refused above
     notional = quantity * at_price
     rests = ticket.order_type == "limit" and ticket.time_in_force not in ("IOC", "FOK")
     balance = facts.situation.balance
@@ -190,7 +192,9 @@ def _shape(ticket: Ticket) -> list[Refusal]:
         elif value is not None and kind not in kinds:
             found.append(Refusal(name, f"a {kind} order takes no {name}"))
     rate = ticket.callback_rate
-    if rate is not None and not LEAST_CALLBACK <= rate <= MOST_CALLBACK:
+    if rate is not None and not rate.is_finite():
+        found.append(Refusal("callback rate", "the callback rate is not a number"))
+    elif rate is not None and not LEAST_CALLBACK <= rate <= MOST_CALLBACK:
         nearest = min(max(rate, LEAST_CALLBACK), MOST_CALLBACK)
         found.append(
             Refusal("callback rate", f"it is from {LEAST_CALLBACK} to {MOST_CALLBACK} percent", nearest)
@@ -211,9 +215,9 @@ def _quantity(ticket: Ticket, rules: SymbolRules, price: Decimal | None) -> tupl
     size = ticket.size_usd
     if size is None:
         return ZERO, []
-    if size <= 0:
+    if not size.is_finite() or size <= 0:
         return ZERO, [Refusal("quantity", "the size must be above zero")]
-    if price is None or price <= 0:
+    if price is None or not price.is_finite() or price <= 0:
         return ZERO, [Refusal("quantity", f"{rules.symbol} has no mark price: say a quantity")]
     step = rules.step_size if ticket.order_type == "limit" else rules.market_step_size or rules.step_size
     quantity = round_down(size / price, step)

@@ -8,25 +8,50 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from aster_tui.aster.nonces import NonceSource
 from aster_tui.aster.rest import Observer
 from aster_tui.aster.venue import Venue
 from aster_tui.config import SECRET_ENDINGS, Settings
-from aster_tui.domain.commands import Command, SyncAgents
+from aster_tui.domain.commands import (
+    CancelOrders,
+    CancelRequest,
+    Command,
+    ModifyOrder,
+    PlaceOrder,
+    Preflight,
+    ReducePosition,
+    Request,
+    SetLeverage,
+    SetMode,
+    SetTrading,
+    SyncAgents,
+)
+from aster_tui.domain.events import LimitsKnown
 from aster_tui.domain.views import FleetSnapshot
 from aster_tui.engine.account_feed import AccountFeeds
 from aster_tui.engine.alarms import Alarms
-from aster_tui.engine.core import Core, Watchdog
+from aster_tui.engine.core import Core, Watchdog, now_ms
+from aster_tui.engine.halts import Controls
+from aster_tui.engine.identity import Identity, identity
 from aster_tui.engine.ledger import LedgerWatch
+from aster_tui.engine.operator import Handler, Operator, Refuser
+from aster_tui.engine.operator_modes import ModeTasks
+from aster_tui.engine.operator_orders import OrderTasks
+from aster_tui.engine.preflight import Check, Checker
+from aster_tui.engine.presence import Attendance
 from aster_tui.engine.store_feed import MONGO, StoreFeed
 from aster_tui.engine.supervise import keep_running
 from aster_tui.engine.sync import SyncService
-from aster_tui.engine.trade_room import TradeRoom
+from aster_tui.engine.trade_room import TradeRoom, limits_of
 from aster_tui.engine.venue_feed import EXCHANGE, MARKS, VenueFeed
-from aster_tui.store.base import StoreReader
-from aster_tui.store.mongo import connect
+from aster_tui.store.audit import AuditFile
+from aster_tui.store.mongo import MongoReader, connect
 from aster_tui.store.trading import TradingStore, trading_store
+
+#: How long requests that are under way are waited for at the end; an emergency is waited for to its own end.
+PATIENCE_SECONDS = 1.5
 
 
 class Engine:
@@ -37,6 +62,7 @@ class Engine:
         environment: the variables that name agents' addresses and keys.
         working: whether queued decisions are taken and carried out here.
         agents: then only those of these agents (lower-case names; empty for all).
+        attached: whether a person sits at it: then the other consoles see this one.
     """
 
     def __init__(
@@ -46,6 +72,7 @@ class Engine:
         *,
         working: bool = False,
         agents: frozenset[str] = frozenset(),
+        attached: bool = False,
     ) -> None:
         self.core = Core(
             network=settings.network,
@@ -88,15 +115,25 @@ class Engine:
                 self.core, settings, writer, self._accounts.trader, working=working, agents=agents
             )
         self._figures = LedgerWatch(settings.state_folder, self.core.emit)
+        who = identity()
+        self._attendance = Attendance(self.core, self._store, who, attached=attached)
+        self._blocked = _blocked(settings)
         self._sync = SyncService(
             self.core,
             client=self._accounts.client,
             store=writer,
-            blocked=_blocked(settings),
+            blocked=self._sync_blocked,
             initial_balance=settings.initial_balance,
             every_seconds=settings.sync_seconds,
             ledger=self.room.ledger if self.room is not None else None,
         )
+        # Read-only: halts are looked at and never told, and every request is answered with why not.
+        self._controls = Controls(self.core, self._store, settings.state_folder)
+        self._operator: Operator | Refuser = Refuser(self.core, self._blocked)
+        if self.room is not None:
+            self._controls = self.room.controls
+            self._operator = self._make_operator(settings, environment, writer, self.room, who)
+        self.core.emit(LimitsKnown(now_ms(), limits_of(settings)))
 
     async def run(self, publish: Callable[[FleetSnapshot], None]) -> None:
         """Run every part until cancelled, then close sockets and the database."""
@@ -116,6 +153,8 @@ class Engine:
             feeds.result()
         finally:
             # Orders that are under way need their connections: what trades ends first.
+            if isinstance(self._operator, Operator):
+                await self._operator.close(PATIENCE_SECONDS)
             for task in (*trading, feeds):
                 task.cancel()
                 await asyncio.wait({task})
@@ -133,19 +172,68 @@ class Engine:
             tasks.create_task(keep_running(core, "the exchange feed", self._feed.run))
             tasks.create_task(keep_running(core, "the database feed", self._documents.run))
             tasks.create_task(keep_running(core, "the sync", self._sync.run))
+            tasks.create_task(keep_running(core, "the attendance", self._attendance.run))
             if self.room is None:
                 tasks.create_task(keep_running(core, "the metrics", self._figures.run))
+                tasks.create_task(keep_running(core, "the controls", self._controls.run))
 
     def submit(self, command: Command) -> None:
         """Take a command; called on the engine's loop."""
         if isinstance(command, SyncAgents):
             self._sync.ask(command.agent_ids)
+        elif isinstance(command, Request):
+            self._operator.ask(command)
+        elif isinstance(command, CancelRequest):
+            self._operator.cancel(command.request_id)
+        else:
+            self._attendance.tell(command)
+
+    def _make_operator(
+        self,
+        settings: Settings,
+        environment: Mapping[str, str],
+        store: TradingStore | None,
+        room: TradeRoom,
+        who: Identity,
+    ) -> Operator:
+        def checker(on_check: Callable[[Check], None]) -> Checker:
+            limits = limits_of(settings)
+            return Checker(settings, environment, store, limits, nonces=self._nonces, on_check=on_check)
+
+        orders = OrderTasks(
+            self.core,
+            room.desk,
+            room.ledger,
+            room.executor,
+            self._accounts.trader,
+            settings.protective_price,
+        )
+        modes = ModeTasks(self.core, store, room.controls, self._sync, orders, checker, who)
+        handlers: dict[type[Any], Handler] = {
+            PlaceOrder: orders.place,
+            CancelOrders: orders.cancel,
+            ModifyOrder: orders.modify,
+            ReducePosition: orders.reduce,
+            SetLeverage: orders.leverage,
+            Preflight: modes.preflight,
+            SetMode: modes.set_mode,
+            SetTrading: modes.set_trading,
+            SyncAgents: modes.sync,
+        }
+        chain = AuditFile(settings.state_folder, who.host)
+        return Operator(self.core, room.journal, chain, who, handlers, armed=self._armed)
+
+    def _armed(self) -> bool:
+        return self._attendance.armed
+
+    def _sync_blocked(self) -> str:
+        return "this console is locked to read-only" if self.core.state.desk.locked else self._blocked
 
     def _weight(self, used: int) -> None:
         self._feed.weight(used)
 
 
-def _store(settings: Settings) -> StoreReader | None:
+def _store(settings: Settings) -> MongoReader | None:
     if settings.mongodb_uri is None:
         return None
     uri = settings.mongodb_uri.get_secret_value()

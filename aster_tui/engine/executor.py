@@ -91,6 +91,7 @@ class Executor:
         self._client_of = client_of
         self._halted = halted
         self._rules = rules
+        self.limits = rules.limits
         self._hedged: dict[str, bool] = {}
         self._leverages: dict[tuple[str, str], int] = {}
 

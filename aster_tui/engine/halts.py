@@ -222,13 +222,16 @@ class Controls:
         words = f"{who} is {control.state}{': ' + control.reason if control.reason else ''}"
         return Halt(words, reducing=control.state == "REDUCING")
 
-    def set(self, keys: Sequence[str], state: TradingState, reason: str, by: str) -> None:
-        """Set it here, at once; the database is told as soon as it can be.
+    def write(self, keys: Sequence[str], state: TradingState, reason: str, by: str) -> None:
+        """Set it on this machine; may be called on any thread. The next :meth:`wake` lets it be told.
 
         Raises:
             OSError: the state folder cannot be written.
         """
         self._file.set(keys, Control(state, reason, by, now_ms()))
+
+    def wake(self) -> None:
+        """Look now, and tell the database now."""
         self.look()
         self._wake.set()
 

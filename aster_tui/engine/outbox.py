@@ -100,6 +100,8 @@ class Outbox:
             await store.exit_paper(
                 data["position_id"], data["fields"], data.get("trade", {}), shadow=data["shadow"]
             )
+        elif entry.kind == "audit":
+            await store.record_audit(data)
         elif entry.kind == "mode":
             await store.set_paper(data["agent_id"], data["paper"])
 

@@ -32,7 +32,7 @@ class Attendance:
         attached: whether this process is a console; others only look.
     """
 
-    def __init__(self, core: Core, store: MongoReader, who: Identity, *, attached: bool) -> None:
+    def __init__(self, core: Core, store: MongoReader | None, who: Identity, *, attached: bool) -> None:
         self._core = core
         self._store = store
         self._who = who
@@ -54,7 +54,9 @@ class Attendance:
             self._wake.set()
 
     async def run(self) -> None:
-        """Until cancelled; says good-bye."""
+        """Until cancelled; says good-bye. Without a database there is nobody to see."""
+        if self._store is None:
+            return
         try:
             while True:
                 self._wake.clear()

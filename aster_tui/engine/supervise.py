@@ -67,6 +67,12 @@ class Tasks:
         task = self._tasks[name] = asyncio.ensure_future(work)
         task.add_done_callback(self._ended)
 
+    def stop(self, name: str) -> None:
+        """Cancel one task without waiting for it."""
+        task = self._tasks.get(name)
+        if task is not None:
+            task.cancel()
+
     async def end(self, name: str) -> None:
         """Cancel one task and wait for it."""
         task = self._tasks.pop(name, None)

@@ -43,7 +43,7 @@ class SyncService:
     Args:
         client: gives the client of an account, None while its feed does not run.
         store: gives the database writer; None in read-only mode or without a database.
-        blocked: why nothing can be synced at all ("" if it can): shown when somebody asks.
+        blocked: says why nothing can be synced now ("" if it can): shown when somebody asks.
         ledger: the journal's orders, to compare with and to tell apart who of a shared account holds what.
     """
 
@@ -53,7 +53,7 @@ class SyncService:
         *,
         client: Callable[[str], Observer | None],
         store: StoreWriter | None,
-        blocked: str,
+        blocked: Callable[[], str],
         initial_balance: Decimal,
         every_seconds: int,
         ledger: Ledger | None = None,
@@ -94,8 +94,8 @@ class SyncService:
 
     def ask(self, agent_ids: tuple[str, ...]) -> None:
         """A person asked. No ids means every real agent. What cannot be done says why."""
-        if self._blocked:
-            self._core.problem("sync", f"nothing was synced: {self._blocked}")
+        if why := self._blocked():
+            self._core.problem("sync", f"nothing was synced: {why}")
             return
         agents = self._core.state.agents
         chosen = [agents[i] for i in agent_ids if i in agents] if agent_ids else self._real()
@@ -113,7 +113,7 @@ class SyncService:
         return [a for a in self._core.state.agents.values() if not a.paper]
 
     def _request(self, agent_id: str, delay: float) -> None:
-        if self._blocked or self._store is None:
+        if self._blocked() or self._store is None:
             return
         if agent_id in self._tasks:
             self._again.add(agent_id)

@@ -114,6 +114,11 @@ class MongoReader:
         found = await self._find("audit", {}, sort=("at", -1), limit=limit)
         return tuple(line for raw in reversed(found) if (line := parse_audit(raw)) is not None)
 
+    async def last_audit(self, chain: str) -> AuditLine | None:
+        """The last line of a chain that the database knows."""
+        found = await self._find("audit", {"chain": chain}, sort=("seq", -1), limit=1)
+        return parse_audit(found[0]) if found else None
+
     async def consoles(self) -> tuple[Mapping[str, Any], ...]:
         """The consoles that were heard of in the last minute."""
         database = await self._database()

@@ -78,7 +78,7 @@ def test_a_reader_has_no_method_that_writes() -> None:
     assert public == {
         *("ping", "load_agents", "open_positions", "exit_pnls", "exit_pnl", "shadows", "watch", "close"),
         *("recent_trades", "recent_orders", "recent_errors"),
-        *("load_controls", "recent_audit", "consoles"),
+        *("load_controls", "recent_audit", "last_audit", "consoles"),
     }
     assert type(connect("mongodb://127.0.0.1:1", "x", writable=False)) is MongoReader
 

@@ -1,0 +1,418 @@
+"""What an operator asks for: carried out once, judged by the safeguards, written into the audit, answered."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from aster_tui.config import Settings
+from aster_tui.domain.commands import (
+    Asked,
+    CancelOrders,
+    ModifyOrder,
+    PlaceOrder,
+    Preflight,
+    Presence,
+    ReducePosition,
+    Request,
+    SetLeverage,
+    SetLock,
+    SetMode,
+    SetTrading,
+    SyncAgents,
+)
+from aster_tui.domain.ticket import Ticket
+from aster_tui.domain.views import RequestView
+from aster_tui.engine.thread import EngineThread
+from aster_tui.practice.options import PracticeOptions
+from aster_tui.practice.server import PracticeExchange
+from aster_tui.store.audit import chains
+from tests import rig
+
+D = Decimal
+
+
+@dataclass
+class Floor:
+    """A practice exchange, a database and an engine between them."""
+
+    exchange: PracticeExchange
+    database: Any
+    settings: Settings
+    environment: dict[str, str]
+    agents: dict[str, str] = field(default_factory=dict)
+
+    def add(self, name: str, number: int | None = None, **more: Any) -> None:
+        account = self.accounts[number] if number is not None else None
+        document = rig.agent_document(name, account, **more)
+        self.agents[name] = str(self.database.agents.insert_one(document).inserted_id)
+        if account is not None:
+            self.environment |= rig.keys(**{name: account})
+            for symbol in ("BTCUSDT", "ETHUSDT"):  # the venue's own default is above the cap
+                self.exchange.exchange.accounts[account["user"].lower()].leverages[symbol] = 5
+
+    @property
+    def accounts(self) -> list[dict[str, str]]:
+        return self.exchange.ready_document()["accounts"]
+
+    def amount(self, number: int, symbol: str) -> Decimal:
+        user = self.accounts[number]["user"].lower()
+        return self.exchange.exchange.accounts[user].position(symbol).amount
+
+    def open_orders(self, number: int) -> list[Any]:
+        return [*self.exchange.exchange.books[self.accounts[number]["user"].lower()].open.values()]
+
+    def practice(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        url = f"{self.exchange.rest_url}/practice/{path}"
+        done = httpx.post(url, json=body) if body is not None else httpx.get(url)
+        found: dict[str, Any] = done.json()
+        return found
+
+    async def requests(self, path: str) -> int:
+        found: int = (await self.state())["requests"].get(path, 0)
+        return found
+
+    async def state(self) -> dict[str, Any]:
+        return await asyncio.to_thread(self.practice, "state")
+
+    async def fault(self, name: str, value: float) -> None:
+        await asyncio.to_thread(self.practice, "faults", {name: value})
+
+
+@pytest.fixture
+async def floor(
+    tmp_path: Path, mongo_uri: str, mongo_database: str, raw_database: Any
+) -> AsyncIterator[Floor]:
+    async with PracticeExchange(PracticeOptions(accounts=3, volatility=D(0))) as exchange:
+        chosen = rig.settings(tmp_path, exchange.rest_url, exchange.ws_url, mongo_uri, mongo_database)
+        yield Floor(exchange, raw_database, chosen, {})
+
+
+async def ready(engine: EngineThread, *names: str) -> None:
+    for name in names:
+        await rig.until(lambda n=name: (a := rig.agent(engine, n)) and a.wallet_at, f"{name} is read")  # type: ignore[misc]
+    await rig.until(lambda: engine.snapshot().rules and engine.snapshot().marks, "rules and marks")
+
+
+async def ask(engine: EngineThread, asked: Asked, source: str = "command") -> RequestView:
+    request = Request(secrets.token_hex(6), asked, source)
+    engine.submit(request)
+
+    def ended() -> RequestView | None:
+        found = (r for r in engine.snapshot().requests if r.request_id == request.request_id)
+        return next((r for r in found if r.state != "running"), None)
+
+    view: RequestView = await rig.until(ended, f"{asked} is answered", 40)
+    return view
+
+
+def market(side: Any = "BUY", quantity: str = "0.001", **more: Any) -> Ticket:
+    return Ticket("BTCUSDT", side, "market", quantity=D(quantity), **more)
+
+
+async def test_an_order_is_placed_once_and_everything_knows_of_it(floor: Floor) -> None:
+    floor.add("Real", 0)
+    with rig.running(floor.settings, floor.environment) as engine:
+        await ready(engine, "Real")
+        request = Request("one", PlaceOrder(floor.agents["Real"], market()), "command")
+        engine.submit(request)
+        engine.submit(request)  # a key that bounced
+        view = await rig.until(
+            lambda: next((r for r in engine.snapshot().requests if r.state != "running"), None)
+        )
+        assert (view.state, view.document["ok"]) == ("done", True), view
+        assert view.words.startswith("aster-tui order --agent Real --symbol BTCUSDT --side buy --type market")
+        assert view.document["received"]["status"] == "FILLED"
+        assert floor.amount(0, "BTCUSDT") == D("0.001")
+        assert (await floor.state())["executed_orders"] == 1
+        stored = await rig.until(lambda: floor.database.orders.find_one({"purpose": "operator"}))
+        assert stored["clientOrderId"] == view.document["received"]["client_order_id"]
+        # Asked for, and answered: in the file, in its chain, and in the database.
+        await rig.until(lambda: floor.database.audit.count_documents({}) == 2, "the database knows")
+    ((_, lines, wrong),) = chains(floor.settings.state_folder)
+    assert ([line.phase for line in lines], wrong) == (["asked", "answered"], "")
+    assert {line.hash for line in lines} == {d["hash"] for d in floor.database.audit.find()}
+    assert lines[1].outcome == "done"
+
+
+async def test_a_test_order_reaches_the_test_path_and_nothing_else(floor: Floor) -> None:
+    floor.add("Real", 0)
+    with rig.running(floor.settings, floor.environment) as engine:
+        await ready(engine, "Real")
+        view = await ask(engine, PlaceOrder(floor.agents["Real"], market(), test=True))
+        assert (view.state, view.document["test"]) == ("done", True), view
+        assert await floor.requests("POST /fapi/v3/order/test") == 1
+        assert await floor.requests("POST /fapi/v3/order") == 0
+        assert floor.database.orders.count_documents({}) == 0
+
+
+@pytest.mark.parametrize(
+    ("ticket", "words"),
+    [
+        (market(quantity="0.01"), "order size"),
+        (market(quantity="0.0013"), "steps of 0.001; nearest is 0.001"),
+        (Ticket("NOPEUSDT", "BUY", "market", quantity=D(1)), "not traded here"),
+        (Ticket("BTCUSDT", "BUY", "limit", quantity=D("0.001"), price=D("90000")), "price collar"),
+        (Ticket("BTCUSDT", "SELL", "stop-market", quantity=D("0.001"), stop_price=D("200000")), "trigger at"),
+        (Ticket("BTCUSDT", "BUY", "market", quantity=D("NaN")), "not a number"),
+    ],
+)
+async def test_what_filters_or_safeguards_refuse_never_leaves(
+    floor: Floor, ticket: Ticket, words: str
+) -> None:
+    floor.add("Real", 0)
+    with rig.running(floor.settings, floor.environment) as engine:
+        await ready(engine, "Real")
+        view = await ask(engine, PlaceOrder(floor.agents["Real"], ticket))
+        assert view.state == "refused", view
+        assert words in view.message
+        assert await floor.requests("POST /fapi/v3/order") == 0
+        assert floor.database.orders.count_documents({}) == 0
+
+
+async def test_the_consoles_own_lock_and_arming_are_kept_by_the_engine(floor: Floor) -> None:
+    floor.add("Real", 0)
+    with rig.running(floor.settings, floor.environment) as engine:
+        await ready(engine, "Real")
+        key = floor.agents["Real"]
+        view = await ask(engine, PlaceOrder(key, market()), source="console")
+        assert view.state == "refused"
+        assert "not armed" in view.message
+        engine.submit(Presence(armed=True))
+        assert (await ask(engine, PlaceOrder(key, market()), source="console")).state == "done"
+        assert (await ask(engine, SetLock(True), source="console")).state == "done"
+        assert engine.snapshot().locked
+        for asked in (PlaceOrder(key, market()), SyncAgents((key,)), SetTrading("HALTED", "x")):
+            view = await ask(engine, asked, source="console")
+            assert (view.state, "locked" in view.message) == ("refused", True)
+        assert (await ask(engine, SetLock(False), source="console")).state == "done"
+        assert (await ask(engine, PlaceOrder(key, market("SELL", reduce_only=True)))).state == "done"
+        assert floor.amount(0, "BTCUSDT") == 0
+
+
+async def test_read_only_answers_with_a_refusal_and_writes_nothing(floor: Floor) -> None:
+    floor.add("Real", 0)
+    watching = floor.settings.model_copy(update={"read_only": True})
+    with rig.running(watching, floor.environment) as engine:
+        await ready(engine, "Real")
+        for asked in (
+            PlaceOrder(floor.agents["Real"], market()),
+            SetMode((floor.agents["Real"],), paper=True),
+            SetTrading("HALTED", "x"),
+            SetLock(False),
+        ):
+            view = await ask(engine, asked)
+            assert (view.state, "read-only" in view.message) == ("refused", True)
+    assert floor.database.audit.count_documents({}) == 0
+    assert not (floor.settings.state_folder / "audit").exists()
+    assert await floor.requests("POST /fapi/v3/order") == 0
+
+
+async def test_limit_orders_are_changed_and_cancelled(floor: Floor) -> None:
+    floor.add("Real", 0)
+    with rig.running(floor.settings, floor.environment) as engine:
+        await ready(engine, "Real")
+        key = floor.agents["Real"]
+        mark = engine.snapshot().marks["BTCUSDT"]
+        price = (mark * D("0.99")).quantize(D(1))
+        placed = await ask(
+            engine, PlaceOrder(key, Ticket("BTCUSDT", "BUY", "limit", quantity=D("0.001"), price=price))
+        )
+        assert placed.state == "done", placed
+        name = placed.document["received"]["client_order_id"]
+        changed = await ask(engine, ModifyOrder(key, "BTCUSDT", name, D("0.001"), price - 10))
+        assert changed.state == "done", changed
+        assert [o.price for o in floor.open_orders(0)] == [price - 10]
+        # No safeguard is passed by changing what was small.
+        larger = await ask(engine, ModifyOrder(key, "BTCUSDT", name, D("0.01"), price - 10))
+        assert (larger.state, "order size" in larger.message) == ("refused", True)
+        cancelled = await ask(engine, CancelOrders(key, order=name))
+        assert cancelled.state == "done", cancelled
+        assert floor.open_orders(0) == []
+        assert (await ask(engine, CancelOrders(key, order=name))).state == "failed"
+
+
+async def test_positions_are_halved_reversed_and_closed(floor: Floor) -> None:
+    floor.add("Real", 0)
+    with rig.running(floor.settings, floor.environment) as engine:
+        await ready(engine, "Real")
+        key = floor.agents["Real"]
+        ticket = Ticket("ETHUSDT", "BUY", "market", quantity=D("0.04"))
+        assert (await ask(engine, PlaceOrder(key, ticket))).state == "done"
+        await rig.until(lambda: engine.snapshot().positions)
+        assert (await ask(engine, ReducePosition(key, "ETHUSDT", D("0.5")))).state == "done"
+        assert floor.amount(0, "ETHUSDT") == D("0.02")
+        await rig.until(lambda: engine.snapshot().positions[0].quantity == D("0.02"))
+        view = await ask(engine, ReducePosition(key, "ETHUSDT", reverse=True))
+        assert view.state == "done", view
+        assert floor.amount(0, "ETHUSDT") == D("-0.02")
+        await rig.until(lambda: engine.snapshot().positions[0].side == "short")
+        assert (await ask(engine, ReducePosition(key, "ETHUSDT"))).state == "done"
+        assert floor.amount(0, "ETHUSDT") == 0
+        gone = await ask(engine, ReducePosition(key, "ETHUSDT"))
+        assert (gone.state, "nothing" in gone.message) == ("refused", True)
+
+
+async def test_a_leverage_above_the_cap_is_a_reason(floor: Floor) -> None:
+    floor.add("Real", 0)
+    floor.exchange.exchange.accounts[floor.accounts[0]["user"].lower()].leverages["BTCUSDT"] = 20
+    with rig.running(floor.settings, floor.environment) as engine:
+        await ready(engine, "Real")
+        view = await ask(engine, PlaceOrder(floor.agents["Real"], market()))
+        assert (view.state, "leverage 20 is above the cap of 10" in view.message) == ("refused", True)
+
+
+async def test_leverage_is_capped_and_set(floor: Floor) -> None:
+    floor.add("Real", 0)
+    with rig.running(floor.settings, floor.environment) as engine:
+        await ready(engine, "Real")
+        key = floor.agents["Real"]
+        assert (await ask(engine, SetLeverage(key, "BTCUSDT", 50))).state == "refused"
+        assert (await ask(engine, SetLeverage(key, "BTCUSDT", 7))).state == "done"
+        user = floor.accounts[0]["user"].lower()
+        assert floor.exchange.exchange.accounts[user].leverage("BTCUSDT") == 7
+
+
+async def test_to_real_only_through_the_whole_preflight(floor: Floor) -> None:
+    account = floor.accounts[0]
+    addresses = {"asterUserAddress": account["user"], "asterSignerAddress": account["signer"]}
+    floor.add("Good", **addresses)
+    floor.add("Keyless", asterUserAddress=floor.accounts[1]["user"])
+    floor.environment |= rig.keys(Good=account)
+    with rig.running(floor.settings, floor.environment) as engine:
+        await rig.until(lambda: rig.agent(engine, "Keyless") and engine.snapshot().rules)
+        checked = await ask(engine, Preflight((floor.agents["Good"],)))
+        assert checked.state == "done", checked
+        names = {c["name"] for c in checked.document["checks"]}
+        assert {"exchange", "clock", "database", "safeguards", "key", "account", "test order"} <= names
+        assert await floor.requests("POST /fapi/v3/order") == 0
+        view = await ask(engine, SetMode((floor.agents["Good"], floor.agents["Keyless"]), paper=False))
+        assert view.state == "refused"
+        rows = {row["name"]: row for row in view.document["agents"]}
+        assert (rows["Good"]["mode"], rows["Keyless"]["mode"]) == ("real", "paper")
+        assert "has no key" in rows["Keyless"]["why"]
+        assert floor.database.agents.find_one({"name": "Good"})["isPaperTrading"] is False
+        assert floor.database.agents.find_one({"name": "Keyless"}).get("isPaperTrading") is not False
+        await ready(engine, "Good")
+
+
+@pytest.mark.parametrize("close", [False, True])
+async def test_to_paper_keeps_and_watches_or_closes(floor: Floor, close: bool) -> None:
+    floor.add("Real", 0)
+    with rig.running(floor.settings, floor.environment) as engine:
+        await ready(engine, "Real")
+        key = floor.agents["Real"]
+        assert (await ask(engine, PlaceOrder(key, market()))).state == "done"
+        await rig.until(lambda: engine.snapshot().positions)
+        view = await ask(engine, SetMode((key,), paper=True, close_positions=close))
+        assert view.state == "done", view
+        assert floor.database.agents.find_one({"name": "Real"})["isPaperTrading"] is True
+        await rig.until(lambda: rig.agent(engine, "Real").mode == "paper")  # type: ignore[union-attr]
+        if close:
+            assert floor.amount(0, "BTCUSDT") == 0
+            await rig.until(lambda: not engine.snapshot().positions)
+            return
+        assert floor.amount(0, "BTCUSDT") == D("0.001")
+        assert rig.agent(engine, "Real").watched  # type: ignore[union-attr]
+        assert [p.symbol for p in engine.snapshot().positions] == ["BTCUSDT"]
+        # What was kept can still be closed, and nothing can be opened.
+        assert (await ask(engine, PlaceOrder(key, market()))).state == "refused"
+        assert (await ask(engine, ReducePosition(key, "BTCUSDT"))).state == "done"
+        assert floor.amount(0, "BTCUSDT") == 0
+
+
+async def test_a_halt_holds_at_once_and_only_a_reason_ends_it(floor: Floor) -> None:
+    floor.add("Real", 0)
+    with rig.running(floor.settings, floor.environment) as engine:
+        await ready(engine, "Real")
+        key = floor.agents["Real"]
+        assert (await ask(engine, SetTrading("HALTED", "drill"))).state == "done"
+        view = await ask(engine, PlaceOrder(key, market()))
+        assert (view.state, "HALTED: drill" in view.message) == ("refused", True)
+        await rig.until(lambda: floor.database.controls.find_one({"_id": "fleet", "state": "HALTED"}))
+        assert engine.snapshot().halted
+        assert (await ask(engine, SetTrading("ACTIVE"))).state == "refused"
+        assert (await ask(engine, SetTrading("ACTIVE", "all is well"))).state == "done"
+        await rig.until(lambda: floor.database.controls.find_one({"_id": "fleet", "state": "ACTIVE"}))
+        await rig.until(lambda: not engine.snapshot().halted)
+        history = floor.database.controls.find_one({"_id": "fleet"})["history"]
+        assert [(h["state"], h["reason"]) for h in history] == [
+            ("HALTED", "drill"),
+            ("ACTIVE", "all is well"),
+        ]
+        assert (await ask(engine, PlaceOrder(key, market()))).state == "done"
+
+
+async def test_a_sync_tells_what_differed(floor: Floor) -> None:
+    floor.add("Real", 0)
+    floor.add("Paper")
+    with rig.running(floor.settings, floor.environment) as engine:
+        await ready(engine, "Real")
+        view = await ask(engine, SyncAgents((floor.agents["Real"],)))
+        assert (view.state, view.document["agents"][0]["ok"]) == ("done", True), view
+        assert (await ask(engine, SyncAgents((floor.agents["Paper"],)))).state == "refused"
+
+
+async def test_an_order_whose_answer_is_lost_is_found_out(floor: Floor) -> None:
+    floor.add("Real", 0)
+    with rig.running(floor.settings, floor.environment) as engine:
+        await ready(engine, "Real")
+        await floor.fault("lost-reply", 1)
+        engine.submit(Request("lost", PlaceOrder(floor.agents["Real"], market()), "command"))
+        await rig.until(lambda: floor.amount(0, "BTCUSDT"), "it was executed")
+        await floor.fault("lost-reply", 0)
+        view = await rig.until(
+            lambda: next((r for r in engine.snapshot().requests if r.state != "running"), None), "", 40
+        )
+        assert (view.state, view.document["received"]["status"]) == ("done", "FILLED"), view
+        assert (await floor.state())["executed_orders"] == 1
+
+
+async def test_consoles_see_each_other(floor: Floor) -> None:
+    floor.add("Real", 0)
+    second = floor.settings.model_copy(update={"state_dir": floor.settings.state_folder.parent / "second"})
+    with (
+        rig.running(floor.settings, floor.environment, attached=True) as one,
+        rig.running(second, floor.environment, attached=True) as two,
+    ):
+        await rig.until(lambda: len(one.snapshot().consoles) == 2, "both are seen")
+        two.submit(Presence(armed=True))
+        await rig.until(lambda: [c.armed for c in one.snapshot().consoles if not c.mine] == [True])
+        await ask(two, SetTrading("HALTED", "seen elsewhere"))
+        await rig.until(lambda: any("halt the fleet" in line.title for line in one.snapshot().audit))
+        await rig.until(lambda: one.snapshot().halted)
+
+
+def test_a_chain_that_was_tampered_with_is_found(tmp_path: Path) -> None:
+    from aster_tui.domain.audit import AuditLine
+    from aster_tui.store.audit import AuditFile
+
+    line = AuditLine(0, 1, "op", "box", "console", "r", "asked", "buy everything")
+    first, second = AuditFile(tmp_path, "box"), AuditFile(tmp_path, "box")
+    for number in range(3):
+        first.append(line)
+        second.append(line)  # a process beside it writes a chain of its own
+        assert number >= 0
+    first.close()
+    third = AuditFile(tmp_path, "box")
+    assert third.append(line).seq == 4  # goes on with the one that is free
+    assert [(len(lines), wrong) for _, lines, wrong in chains(tmp_path)] == [(4, ""), (3, "")]
+    path = tmp_path / "audit" / "audit-1.jsonl"
+    rows = path.read_text().splitlines()
+    for broken, words in (
+        ([rows[0], rows[1].replace("everything", "nothing"), *rows[2:]], "line 2: its content was changed"),
+        ([rows[0], *rows[2:]], "line 2: it does not follow"),
+        ([rows[0], rows[1], "garbage"], "line 3 is no line"),
+    ):
+        path.write_text("\n".join(broken) + "\n")
+        assert words in next(iter(chains(tmp_path)))[2]
+    assert json.loads(rows[0])["previous"] == "0" * 64
