@@ -188,6 +188,11 @@ class Engine:
         else:
             self._attendance.tell(command)
 
+    @property
+    def emergency(self) -> bool:
+        """Whether a close-all runs. Cheap, from any thread."""
+        return isinstance(self._operator, Operator) and self._operator.emergency
+
     def _make_operator(
         self,
         settings: Settings,

@@ -116,19 +116,24 @@ class Operator:
         self._armed = armed
         self._tasks = Tasks(core)
         self._seen: set[str] = set()
+        #: Asked for from other threads, so it is only ever replaced.
+        self._emergencies: frozenset[str] = frozenset()
 
     @property
     def emergency(self) -> bool:
         """Whether something runs that must not be broken off."""
-        return any(name.startswith("emergency ") for name in self._tasks.names())
+        return bool(self._emergencies)
 
     def ask(self, request: Request) -> None:
         """Take a request; the same one twice is one."""
         if request.request_id in self._seen:
             return
         self._seen.add(request.request_id)
-        word = "emergency" if isinstance(request.asked, EMERGENCY) else "request"
-        self._tasks.start(f"{word} {request.request_id}", self._carry(request))
+        if isinstance(request.asked, EMERGENCY):
+            self._emergencies |= {request.request_id}
+            self._tasks.start(f"emergency {request.request_id}", self._carry(request))
+        else:
+            self._tasks.start(f"request {request.request_id}", self._carry(request))
 
     def cancel(self, request_id: str) -> None:
         """Stop a request that only waits or reads; what was sent is followed to its end all the same."""
@@ -170,6 +175,7 @@ class Operator:
         finally:
             if given is not None:
                 await asyncio.shield(self._answered(request, title, words, given))
+            self._emergencies -= {key}
 
     async def _audited(self, request: Request, title: str, words: str, move: Move) -> Answer:
         asked = request.asked

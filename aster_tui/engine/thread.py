@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -31,6 +33,10 @@ class Body(Protocol):
 
     def submit(self, command: Command) -> None:
         """Take a command; called on the engine's loop."""
+
+    @property
+    def emergency(self) -> bool:
+        """Whether something runs that must not be broken off."""
 
 
 class EngineThread:
@@ -87,7 +93,8 @@ class EngineThread:
         self._thread.start()
 
     def stop(self) -> None:
-        """Cancel what runs, wait until sockets are closed, at most :data:`STOP_SECONDS`."""
+        """Cancel what runs, wait until sockets are closed, at most :data:`STOP_SECONDS`; an emergency is
+        waited for to its own end."""
         with self._lock:
             self._stopping = True
             thread, loop, main = self._thread, self._loop, self._main
@@ -97,9 +104,27 @@ class EngineThread:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(main.cancel)
         if thread is not threading.current_thread():
-            thread.join(STOP_SECONDS)
-            if thread.is_alive():
-                log.warning("engine did not stop in time", seconds=STOP_SECONDS)
+            self._join(thread)
+
+    @property
+    def emergency(self) -> bool:
+        """Whether something runs that must not be broken off. Cheap, from any thread."""
+        body = self._body
+        return body is not None and self._thread is not None and self._thread.is_alive() and body.emergency
+
+    def _join(self, thread: threading.Thread) -> None:
+        if self.emergency:
+            with contextlib.suppress(OSError):  # the terminal may be gone: it goes on all the same
+                print(
+                    "aster-tui: closing all goes on; this ends when it is done", file=sys.stderr, flush=True
+                )
+        patience = time.monotonic() + STOP_SECONDS
+        while thread.is_alive() and (self.emergency or time.monotonic() < patience):
+            thread.join(0.1)
+            if self.emergency:
+                patience = time.monotonic() + STOP_SECONDS
+        if thread.is_alive():
+            log.warning("engine did not stop in time", seconds=STOP_SECONDS)
 
     def _run(self) -> None:
         try:

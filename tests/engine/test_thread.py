@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
+
 from aster_tui.domain.commands import Command, SyncAgents
 from aster_tui.domain.views import FleetSnapshot
 from aster_tui.engine.thread import EngineThread
@@ -22,6 +24,12 @@ class Body:
         self.arrived = asyncio.Event()
         self.closed = threading.Event()
         self.thread = threading.current_thread().name
+        #: Seconds that an emergency goes on after it was told to end.
+        self.flattens_for = 0.0
+
+    @property
+    def emergency(self) -> bool:
+        return self.flattens_for > 0
 
     def submit(self, command: Command) -> None:
         self.commands.append(command)
@@ -34,6 +42,9 @@ class Body:
                 self.arrived.clear()
                 publish(replace(FleetSnapshot(), version=len(self.commands)))
         finally:
+            if self.emergency:
+                await asyncio.sleep(self.flattens_for)
+                self.flattens_for = 0.0
             self.closed.set()
 
 
@@ -76,6 +87,23 @@ def test_stopping_before_starting_and_twice_is_harmless() -> None:
     rig.engine.start()
     rig.engine.stop()
     rig.engine.stop()
+
+
+def test_an_emergency_is_waited_for_longer_than_anything_else(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aster_tui.engine.thread.STOP_SECONDS", 0.05)
+    rig = Rig()
+    rig.engine.submit(SyncAgents())
+    rig.engine.start()
+    rig.wait_for_version(1)
+    assert rig.body is not None
+    rig.body.flattens_for = 0.6
+    assert rig.engine.emergency
+    rig.engine.stop()
+    assert rig.body.closed.is_set()
+    assert not rig.engine.emergency
+    assert "closing all goes on" in capsys.readouterr().err
 
 
 def test_a_body_that_breaks_is_said_and_a_broken_listener_silences_nobody() -> None:
