@@ -12,7 +12,7 @@ import click
 from aster_tui.commands import engine_thread, finish, logging_to_file, refused
 from aster_tui.config import Settings, agent_environment
 from aster_tui.domain.decisions import DecisionRefused, parse_decision
-from aster_tui.domain.documents import AgentDocument
+from aster_tui.domain.records import decision_document
 from aster_tui.domain.views import FleetSnapshot
 from aster_tui.engine.core import now_ms
 from aster_tui.exits import DONE, FAILED, UNREACHABLE, USAGE
@@ -90,7 +90,8 @@ async def queue_decision(
                 known = ", ".join(a.name for a in agents.values()) or "none"
                 message = f"no agent is called {name}; known are {known}"
                 return {"ok": False, "code": "usage", "message": message}, USAGE
-            await store.queue_decision(_document(decision_id, agent, arguments, at))
+            document = decision_document(decision_id, agent.agent_id, agent.name, arguments, at)
+            await store.queue_decision(document)
             message = f"queued for {agent.name}"
             return {"ok": True, "code": "done", "message": message, "decision_id": decision_id}, DONE
         except StoreError as error:
@@ -118,7 +119,7 @@ async def _queue_here(
     journal = Journal(settings.state_folder)
     try:
         await journal.open()
-        document = _document(decision_id, agent, arguments, at)
+        document = decision_document(decision_id, agent.agent_id, agent.name, arguments, at)
         await journal.queue(decision_id, agent.name, document)
         await journal.note("queued", at, {**document, "state": "local"})
         await journal.close()
@@ -126,14 +127,3 @@ async def _queue_here(
         return {"ok": False, "code": "failed", "message": str(error)}, FAILED
     message = f"queued on this machine for {agent.name}, for its worker here ({why})"
     return {"ok": True, "code": "done", "message": message, "decision_id": decision_id}, DONE
-
-
-def _document(decision_id: str, agent: AgentDocument, arguments: dict[str, Any], at: int) -> dict[str, Any]:
-    return {
-        "_id": decision_id,
-        "agentId": agent.agent_id,
-        "agentName": agent.name,
-        "decision": {"trade_signal_args": arguments},
-        "state": "queued",
-        "timestamp": at,
-    }

@@ -425,9 +425,11 @@ class ErrorsPane(Pane):
 def _error_rows(e: ErrorView) -> tuple[Row, ...]:
     times = f"×{e.count}" if e.count > 1 else ""
     head = (fmt.clock(e.at), fmt.one_line(e.agent or e.source), e.code, times)
+    # The head names the agent already: a narrow pane has better use for the room.
+    message = e.message.removeprefix(f"{e.agent}: ") if e.agent else e.message
     rows = [
         Row(e.key, head, ("dim", "strong", "alarm", "warn")),
-        Row(f"{e.key}{UNDER}1", (), ("",), span=fmt.one_line(e.message)),
+        Row(f"{e.key}{UNDER}1", (), ("",), span=fmt.one_line(message)),
     ]
     if e.remedy:
         rows.append(Row(f"{e.key}{UNDER}2", (), ("dim",), span=f"→ {fmt.one_line(e.remedy)}"))

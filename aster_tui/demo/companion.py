@@ -90,7 +90,8 @@ class Companion:
                 "sync_seconds": 5,
             }
         )
-        return Ready(settings, document["environment"])
+        # Nobody is to be woken up for what happens in a demo.
+        return Ready(settings.model_copy(update={"notify": None}), document["environment"])
 
     def stop(self) -> None:
         """End the host, wait for it, and remove the folder."""

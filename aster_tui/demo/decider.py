@@ -1,9 +1,7 @@
-"""The demo's decision maker at work: real agents trade through the client, paper agents in MongoDB.
+"""The demo's decision maker: it decides (:mod:`aster_tui.demo.strategy`) and queues; a worker trades.
 
-It stands for the existing system's worker: it decides (:mod:`aster_tui.demo.strategy`), sends a MARKET
-order with its protective STOP_MARKET and TAKE_PROFIT_MARKET, records every order in ``orders`` and every
-refusal in ``errors``. Now and then an agent wants more than it can pay, and now and then a document is
-written wrong, so that a rejected order and a drift are on screen too.
+It stands for the existing system's side: it reads the fleet from MongoDB and the prices from the exchange,
+and sends no order itself. Beside the sound decisions go the lapses (:mod:`aster_tui.demo.lapses`).
 """
 
 from __future__ import annotations
@@ -13,29 +11,21 @@ import random
 import sys
 import time
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
-from aster_tui.aster.errors import AsterError
-from aster_tui.aster.nonces import NonceSource
 from aster_tui.aster.rest import Observer
-from aster_tui.aster.signing import Signer
 from aster_tui.aster.streams import MarkPriceStream
-from aster_tui.aster.trader import Trader
-from aster_tui.aster.venue import Venue, Wallet
-from aster_tui.demo import fleet
-from aster_tui.demo.desks import Desk, PaperDesk, RealDesk
-from aster_tui.demo.strategy import Strategist
+from aster_tui.aster.venue import Venue
+from aster_tui.demo.lapses import Lapses
+from aster_tui.demo.maker import Maker
+from aster_tui.demo.strategy import Decision, Strategist
 from aster_tui.domain.documents import AgentDocument
 from aster_tui.domain.events import MarkPrices
-from aster_tui.domain.keys import PrivateKey
 from aster_tui.store.base import StoreError
-from aster_tui.store.mongo import MongoWriter, connect
+from aster_tui.store.trading import trading_store
 
 #: Pauses between decisions: brisk in the first seconds, then at a pace an eye can follow.
 FIRST_SECONDS, BRISK, CALM = 7.0, (0.2, 0.4), (1.2, 2.6)
-#: When, in seconds from the start, an agent overreaches and a document is written wrong; then every so often.
-REJECTED_AT, DRIFT_AT, AGAIN_SECONDS = 2.0, 3.5, 40.0
 
 
 class Decider:
@@ -43,26 +33,30 @@ class Decider:
 
     Args:
         exchange: the practice exchange's ready document.
-        nonces: shared with the console, which signs with the same signers.
+        unlucky: the name of an agent that has had its day: only the lapses decide for it.
+        haste: how many times faster than usual the lapses follow each other.
     """
 
     def __init__(
-        self, exchange: Mapping[str, Any], uri: str, database: str, *, seed: int, nonces: NonceSource
+        self,
+        exchange: Mapping[str, Any],
+        uri: str,
+        database: str,
+        *,
+        seed: int,
+        unlucky: str = "",
+        haste: float = 1.0,
     ) -> None:
-        self._accounts = {row["user"].lower(): row for row in exchange["accounts"]}
         self._venue = Venue(exchange["rest"], exchange["ws"], exchange["chain_id"])
         self._uri, self._database = uri, database
+        self._seed, self._unlucky, self._haste = seed, unlucky, haste
         self._random = random.Random(f"{seed}/pace")
         self._strategist = Strategist(seed)
-        self._nonces = nonces
-        self._marks: dict[str, Decimal] = {}
 
     async def run(self) -> None:
         """Until cancelled; closes its connections."""
-        store = connect(self._uri, self._database, writable=True)
-        assert isinstance(store, MongoWriter)
+        store = trading_store(self._uri, self._database)
         public = Observer(self._venue)
-        desks: list[Desk] = []
         marks = MarkPriceStream(
             self._venue,
             on_prices=self._take,
@@ -71,72 +65,59 @@ class Decider:
         )
         following = asyncio.create_task(marks.run())
         try:
-            info = await public.exchange_info()
             self._take(await public.mark_prices())
-            for agent in await store.load_agents():
-                desks.append(self._desk(agent, store, info.rules))
-            await self._decide(desks)
+            agents = await store.load_agents()
+            maker = Maker(store)
+            lapses = Lapses(
+                agents,
+                maker,
+                store,
+                self._strategist.mark,
+                self._venue.rest_url,
+                (self._uri, self._database),
+                seed=self._seed,
+                unlucky=self._unlucky,
+                haste=self._haste,
+            )
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._decide([a for a in agents if a.name != self._unlucky], maker))
+                tasks.create_task(lapses.run())
         finally:
             following.cancel()
-            for desk in desks:
-                await desk.close()
             await public.aclose()
             await store.close()
 
     def _take(self, prices: MarkPrices) -> None:
-        self._marks.update(prices.prices)
         self._strategist.remember(prices.prices)
 
-    def _desk(self, agent: AgentDocument, store: MongoWriter, rules: Mapping[str, Any]) -> Desk:
-        if agent.paper or agent.user_address is None:
-            return PaperDesk(agent, store, self._marks, fleet.INITIAL)
-        return RealDesk(
-            agent,
-            store,
-            self._marks,
-            self._trader(self._accounts[agent.user_address.lower()]),
-            rules,
-        )
-
-    def _trader(self, account: Mapping[str, str]) -> Trader:
-        signer = Signer(PrivateKey.parse(account["signer_private_key"]), self._venue.chain_id)
-        return Trader(self._venue, Wallet(account["user"], signer), nonces=self._nonces)
-
-    async def _decide(self, desks: list[Desk]) -> None:
+    async def _decide(self, agents: list[AgentDocument], maker: Maker) -> None:
         started = time.monotonic()
-        rejected_at, drift_at = REJECTED_AT, DRIFT_AT
         turn = 0
-        while True:
+        while agents:
             age = time.monotonic() - started
-            desk = desks[turn % len(desks)] if turn < 2 * len(desks) else self._random.choice(desks)
+            agent = agents[turn % len(agents)] if turn < 2 * len(agents) else self._random.choice(agents)
             turn += 1
-            real = [d for d in desks if isinstance(d, RealDesk)]
             try:
-                if real and age > rejected_at:
-                    rejected_at = age + AGAIN_SECONDS
-                    await self._random.choice(real).overreach()
-                elif real and age > drift_at:
-                    wrong = await asyncio.to_thread(self._write_wrong, [d.agent for d in real])
-                    drift_at = age + (AGAIN_SECONDS if wrong else 0.5)
-                else:
-                    await desk.watch()
-                    held = await desk.held()
-                    opening = turn <= 2 * len(desks) and len(held) < 2
-                    decision = self._strategist.decide(
-                        desk.agent.name, desk.agent.strategy, held, opening=opening
-                    )
-                    if decision is not None:
-                        await desk.execute(decision)
-            except (AsterError, StoreError) as error:
-                # The desks recorded it where the console sees it; the next decision is another one.
-                print(f"{desk.agent.name}: {error}", file=sys.stderr, flush=True)
+                held, busy = await maker.held(agent), await maker.busy(agent)
+                opening = turn <= 2 * len(agents) and len(busy) < 2
+                decision = self._strategist.decide(agent.name, agent.strategy, held, busy, opening=opening)
+                if decision is not None:
+                    await maker.queue(agent, as_arguments(decision))
+            except StoreError as error:
+                # The console says that the database is away; the next decision is another one.
+                print(f"{agent.name}: {error}", file=sys.stderr, flush=True)
             await asyncio.sleep(self._random.uniform(*(BRISK if age < FIRST_SECONDS else CALM)))
 
-    def _write_wrong(self, agents: list[AgentDocument]) -> bool:
-        """What a second writer with an old picture does: a size that is not the exchange's."""
-        from pymongo import MongoClient
 
-        known = {"agentId": {"$in": [a.agent_id for a in agents]}, "status": "open"}
-        with MongoClient[dict[str, Any]](self._uri, serverSelectionTimeoutMS=3000) as client:
-            result = client[self._database].positions.update_one(known, {"$mul": {"size_usd": 1.25}})
-        return result.modified_count > 0
+def as_arguments(decision: Decision) -> dict[str, Any]:
+    """A decision in the existing system's words (``trade_signal_args``); numbers are doubles there."""
+    arguments: dict[str, Any] = {"coin": decision.coin, "signal": decision.signal}
+    if decision.signal != "close":
+        arguments |= {
+            "size_usd": float(decision.size_usd),
+            "leverage": decision.leverage,
+            "stop_loss": float(decision.stop_loss),
+            "profit_target": float(decision.profit_target),
+            "confidence": decision.confidence,
+        }
+    return {**arguments, "justification": decision.justification}

@@ -77,6 +77,35 @@ def agent_documents(count: int, accounts: Sequence[Mapping[str, str]]) -> list[d
     return documents
 
 
+def unlucky(count: int) -> str:
+    """The agent that lost more today than the safeguards allow, empty where there are too few paper
+    agents."""
+    return names(count)[-1][0] if count - real_count(count) > 2 else ""
+
+
+def bad_day(agent_id: str, name: str, now: int) -> list[dict[str, Any]]:
+    """A trade of today that cost a fifth of the balance."""
+    closed = max(now - 60_000, now - now % (24 * HOUR_MS))
+    entry, size = COINS["SOL"], 1000.0
+    common: dict[str, Any] = {
+        "agentId": agent_id,
+        "agentName": name,
+        "pair": "SOL",
+        "side": "long",
+        "amount": round(size / entry, 6),
+        "leverage": 10,
+        "size_usd": size,
+        "confidence": 0.99,
+        "orderType": "market",
+    }
+    opening = {"price": entry, "pnl": 0.0, "pnlAbsolute": 0.0, "timestamp": closed - HOUR_MS}
+    leaving = {"price": entry * 0.8, "pnl": -20.0, "pnlAbsolute": -200.0, "timestamp": closed}
+    return [
+        {**common, **opening, "tradeType": "entry"},
+        {**common, **leaving, "tradeType": "exit"},
+    ]
+
+
 def environment(count: int, accounts: Sequence[Mapping[str, str]]) -> dict[str, str]:
     """The variables a real installation would have in ``.env.local``: the real agents' keys."""
     return {

@@ -1,4 +1,5 @@
-"""The demo's host process: a MongoDB, a practice exchange and a decision maker, until standard input ends.
+"""The demo's host process: a MongoDB, a practice exchange, a decision maker and a worker, until standard
+input ends.
 
 ``python -m aster_tui.demo.host --folder F`` prints one JSON line when everything is served: the addresses
 and the environment a real installation would have, or ``{"error": …}`` in one line for people. The keys
@@ -17,15 +18,20 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from aster_tui.aster.nonces import NonceSource
-from aster_tui.demo import fleet
+from pydantic import SecretStr
+
+from aster_tui import logs
+from aster_tui.config import Settings
+from aster_tui.demo import fleet, lapses
 from aster_tui.demo.decider import Decider
 from aster_tui.demo.seeding import seed_database
+from aster_tui.domain.views import FleetSnapshot
+from aster_tui.engine.thread import EngineThread
 from aster_tui.practice.options import PracticeOptions
 from aster_tui.practice.server import PracticeExchange
 from aster_tui.store.mongod import LocalMongod, MongodMissing
@@ -37,13 +43,19 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--agents", type=int, default=8)
+    parser.add_argument("--haste", type=float, default=1.0, help="how many times faster the lapses come")
     arguments = parser.parse_args(argv)
     # The console ends this process by closing its standard input; a Ctrl-C in the terminal is not for it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with _database(arguments.folder) as (uri, name):
-            asyncio.run(_serve(arguments, uri, name))
+        # Apart from the console's log, which is the operator's.
+        close_log = logs.configure(arguments.folder / "host")
+        try:
+            with _database(arguments.folder) as (uri, name):
+                asyncio.run(_serve(arguments, uri, name))
+        finally:
+            close_log()
     except MongodMissing as error:
         _say({"error": str(error)})
         return 5
@@ -96,8 +108,17 @@ async def _serve(arguments: argparse.Namespace, uri: str, database: str) -> None
         await asyncio.to_thread(
             seed_database, uri, database, seed=arguments.seed, count=arguments.agents, accounts=accounts
         )
-        nonces = NonceSource(arguments.folder / "state" / "nonces")
-        decider = Decider(document, uri, database, seed=arguments.seed, nonces=nonces)
+        environment = fleet.environment(arguments.agents, accounts)
+        worker = _worker(arguments.folder, document, uri, database, environment)
+        worker.start()
+        decider = Decider(
+            document,
+            uri,
+            database,
+            seed=arguments.seed,
+            unlucky=fleet.unlucky(arguments.agents),
+            haste=arguments.haste,
+        )
         deciding = asyncio.create_task(decider.run())
         _say(
             {
@@ -106,7 +127,7 @@ async def _serve(arguments: argparse.Namespace, uri: str, database: str) -> None
                 "chain_id": document["chain_id"],
                 "mongodb_uri": uri,
                 "mongodb_database": database,
-                "environment": fleet.environment(arguments.agents, accounts),
+                "environment": environment,
             }
         )
         waiting = asyncio.create_task(ended.wait())
@@ -118,6 +139,39 @@ async def _serve(arguments: argparse.Namespace, uri: str, database: str) -> None
         deciding.cancel()
         with contextlib.suppress(asyncio.CancelledError, Exception):
             await deciding
+        # While the exchange and the database are still there: what is under way is finished first.
+        await asyncio.to_thread(worker.stop)
+
+
+def _worker(
+    folder: Path, exchange: Mapping[str, Any], uri: str, database: str, environment: Mapping[str, str]
+) -> EngineThread:
+    """The worker of ``aster-tui worker``, on a thread of its own and in the console's state folder, as on a
+    machine where both run. Its settings are the demo's alone."""
+    settings = Settings(
+        profile="practice",
+        rest_url=exchange["rest"],
+        ws_url=exchange["ws"],
+        chain_id=exchange["chain_id"],
+        mongodb_uri=SecretStr(uri),
+        mongodb_database=database,
+        state_dir=folder / "state",
+        sync_seconds=5,
+        deny_symbols=lapses.DENIED,
+        orders_per_minute=lapses.ORDERS_PER_MINUTE,
+        max_positions=lapses.MOST_POSITIONS,
+        stale_price_seconds=lapses.STALE_PRICE_SECONDS,
+        stale_balance_seconds=lapses.STALE_BALANCE_SECONDS,
+        # What goes wrong here goes wrong on purpose: its agents stay real.
+        fall_back_to_paper=False,
+    )
+
+    async def make() -> Any:
+        from aster_tui.engine.engine import Engine
+
+        return Engine(settings, environment, working=True)
+
+    return EngineThread(make, FleetSnapshot(network="PRACTICE"))
 
 
 def _standard_input_ended() -> asyncio.Event:

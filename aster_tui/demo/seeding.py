@@ -30,6 +30,8 @@ def seed_database(
                 continue
             agent_id = str(inserted.inserted_id)
             trades = fleet.history(agent_id, document["name"], seed, now)
+            if document["name"] == fleet.unlucky(count):
+                trades += fleet.bad_day(agent_id, document["name"], now)
             exits = [t for t in trades if t["tradeType"] == "exit"]
             realized = sum(t["pnlAbsolute"] for t in exits)
             won = sum(t["pnlAbsolute"] > 0 for t in exits)

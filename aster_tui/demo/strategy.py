@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Literal
@@ -50,14 +50,17 @@ class Strategist:
         return seen[-1] if seen else None
 
     def decide(
-        self, agent: str, strategy: str, held: Sequence[str], *, opening: bool = False
+        self, agent: str, strategy: str, held: Sequence[str], busy: Collection[str], *, opening: bool = False
     ) -> Decision | None:
-        """One decision of an agent that holds positions in ``held`` coins; None when nothing is known.
+        """One decision of an agent; None when nothing is known or there is nothing to do.
 
-        ``opening`` asks for a new position whatever the mood.
+        Args:
+            held: the coins it may close.
+            busy: the coins it holds or has just decided on.
+            opening: ask for a new position whatever the mood.
         """
-        free = [c for c in COINS if c not in held and self.mark(c)]
-        full = len(held) >= MOST_POSITIONS
+        free = [c for c in COINS if c not in busy and self.mark(c)]
+        full = len(busy) >= MOST_POSITIONS
         if not opening and held and (full or self._random.random() < 0.35):
             return Decision(agent, self._random.choice(list(held)), "close", justification="the move is over")
         if full or not free:
@@ -74,7 +77,7 @@ class Strategist:
             agent=agent,
             coin=coin,
             signal=signal,
-            size_usd=Decimal(self._random.randint(11, 19) * 10),
+            size_usd=Decimal(self._random.randint(11, 15) * 10),
             leverage=self._random.choice((2, 3, 5)),
             stop_loss=_rounded(mark * (1 - away * stop), mark),
             profit_target=_rounded(mark * (1 + away * target), mark),

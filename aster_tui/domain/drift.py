@@ -15,6 +15,8 @@ from aster_tui.domain.shares import Share
 from aster_tui.domain.symbols import plain
 from aster_tui.domain.trading import TRIGGERED_TYPES, ZERO, Order, Position
 
+#: What a position without its stop is called.
+NAKED = "naked position"
 STOPS = ("STOP", "STOP_MARKET", "TRAILING_STOP_MARKET")
 
 
@@ -73,7 +75,7 @@ def _orders(
             what = f"{order.order_type} {order.client_order_id}"
             yield order.symbol, f"{order.symbol}: orphan protective order {what}: there is no position"
     for symbol in _to_be_stopped(held, records) - stopped:
-        yield symbol, f"{symbol}: naked position: its stop is gone"
+        yield symbol, f"{symbol}: {NAKED}: its stop is gone"
 
 
 def _to_be_stopped(held: Mapping[str, Decimal], records: Collection[OrderRecord]) -> set[str]:

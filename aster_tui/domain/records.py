@@ -6,7 +6,6 @@ Exact decimals stand in them as Decimal128 or text, never as doubles. Reading on
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any, cast
 
 from aster_tui.domain.audit import AuditLine, from_data
@@ -77,6 +76,15 @@ def parse_audit(raw: Mapping[str, Any]) -> AuditLine | None:
         return None
 
 
-def exact(value: Any) -> Any:
-    """A Decimal as text, so that no decimal is lost; anything else as it is."""
-    return format(value, "f") if isinstance(value, Decimal) else value
+def decision_document(
+    decision_id: str, agent_id: str, agent_name: str, arguments: Mapping[str, Any], at: int
+) -> dict[str, Any]:
+    """The document of ``decisions`` that queues a decision, made at ``at`` (Unix ms)."""
+    return {
+        "_id": decision_id,
+        "agentId": agent_id,
+        "agentName": agent_name,
+        "decision": {"trade_signal_args": dict(arguments)},
+        "state": "queued",
+        "timestamp": at,
+    }

@@ -83,7 +83,7 @@ class _Planner:
                 self._position(position, by_symbol)
         for symbol, left in by_symbol.items():
             for document in left:
-                self._close(symbol, document, "open in MongoDB, not at the exchange")
+                self._close(symbol, document)
         return SyncPlan(
             tuple(self._inserts),
             tuple(self._updates),
@@ -96,7 +96,7 @@ class _Planner:
         symbol = position.symbol
         same_side = [d for d in by_symbol.get(symbol, ()) if d.signal == position.side]
         if not same_side:
-            self._differs(symbol, f"{position.side} {plain(abs(position.quantity))} is missing in MongoDB")
+            self._differs(symbol, f"missing in MongoDB: {position.side} {plain(abs(position.quantity))}")
             document = self._document(position)
             self._inserts.append(document)
             self._active.append(self._as_active(position, document))
@@ -121,12 +121,12 @@ class _Planner:
         fields: dict[str, Any] = {}
         if not _close_to(document.entry_price, position.entry_price):
             ours, theirs = plain(document.entry_price), plain(position.entry_price)
-            self._differs(position.symbol, f"entry {ours} in MongoDB, {theirs} at the exchange")
+            self._differs(position.symbol, f"different entry: {ours} in MongoDB, {theirs} at the exchange")
             fields["entry_price"] = float(position.entry_price)
         if not _close_to(document.size_usd, size):
             self._differs(
                 position.symbol,
-                f"size {document.size_usd:.2f} USD in MongoDB, {size:.2f} at the exchange",
+                f"different size: {document.size_usd:.2f} USD in MongoDB, {size:.2f} at the exchange",
             )
             fields["size_usd"] = float(size)
         if position.leverage and document.leverage != position.leverage:
@@ -141,8 +141,8 @@ class _Planner:
                 fields[name] = float(value)
         return fields
 
-    def _close(self, symbol: str, document: PositionDocument, why: str) -> None:
-        self._differs(symbol, f"{document.signal} is {why}")
+    def _close(self, symbol: str, document: PositionDocument) -> None:
+        self._differs(symbol, f"extra in MongoDB: {document.signal}, which the exchange has not")
         mark = self._marks.get(symbol) or document.entry_price
         change = ZERO
         if document.entry_price > 0:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from aster_tui.domain.client_ids import Purpose
 from aster_tui.domain.events import Event, MetricsMeasured
@@ -38,8 +39,7 @@ class Ledger:
         while entries := await self._journal.entries_since(self._seq, AT_ONCE):
             for entry in entries:
                 self._seq = entry.seq
-                if entry.kind == "error":
-                    kind = str(entry.data.get("code") or entry.data.get("source", "other"))
+                if entry.kind == "error" and (kind := _api_error(entry.data)):
                     self.errors.append((entry.at, str(entry.data.get("agent") or ""), kind))
                     del self.errors[:-ERRORS_KEPT]
                 if not entry.client_order_id:
@@ -102,6 +102,15 @@ class Ledger:
         begin = now - now % DAY_MS
         today = [r for r in self.of_agent(agent_id) if r.executed_at >= begin]
         return max(ZERO, sum((r.commission - r.realized for r in today), ZERO))
+
+
+def _api_error(data: Mapping[str, Any]) -> str:
+    """What kind of error of the exchange it was: its code, or the part that broke; empty for others."""
+    code = str(data.get("code") or "")
+    if code.startswith(("-", "HTTP")):
+        return code
+    source = str(data.get("source", ""))
+    return source if source in ("exchange", "stream", "marks") else ""
 
 
 class LedgerWatch:

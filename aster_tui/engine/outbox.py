@@ -13,7 +13,7 @@ from aster_tui.domain.events import ErrorRaised
 from aster_tui.domain.lifecycle import OrderRecord, from_data
 from aster_tui.domain.records import error_record
 from aster_tui.engine.core import Core, now_ms
-from aster_tui.store.base import StoreError, StoreUnavailable
+from aster_tui.store.base import StoreError, StoreRefused, StoreUnavailable
 from aster_tui.store.journal import Entry, Journal
 from aster_tui.store.trading import TradingStore
 
@@ -32,6 +32,7 @@ class Outbox:
         self._journal = journal
         self._store = store
         self._known: dict[str, OrderRecord] = {}
+        self._prepared = False
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -50,6 +51,10 @@ class Outbox:
                 await asyncio.sleep(AWAY_SECONDS)
                 continue
             try:
+                if not self._prepared:
+                    # Without its unique index "exactly once" would be a hope.
+                    await self._store.prepare()
+                    self._prepared = True
                 moved = await self.step()
             except StoreError as error:
                 if not told:
@@ -73,8 +78,8 @@ class Outbox:
         for entry in entries:
             try:
                 await self._write(entry)
-            except StoreUnavailable:
-                raise
+            except (StoreUnavailable, StoreRefused):
+                raise  # nobody may lose a line because a password expired or a role was taken away
             except StoreError as error:
                 # A line the database refuses for itself must not hold up all that come after it.
                 self._core.problem(

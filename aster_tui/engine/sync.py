@@ -16,7 +16,7 @@ from aster_tui.aster.rest import Observer
 from aster_tui.domain.accounts import AccountState
 from aster_tui.domain.client_ids import agent_tag, parse_client_id
 from aster_tui.domain.documents import AgentDocument
-from aster_tui.domain.drift import journal_drift
+from aster_tui.domain.drift import NAKED, journal_drift
 from aster_tui.domain.events import (
     AccountSnapshot,
     ErrorRaised,
@@ -35,6 +35,8 @@ from aster_tui.store.base import StoreError, StoreWriter
 
 #: A market order and its protective orders come as a burst: one sync for all of them.
 SETTLE_SECONDS = 1.0
+_STOP = "place a stop, or close the position"
+_PUT_RIGHT = "MongoDB was put right where the exchange is the truth; nothing was traded"
 
 
 class SyncService:
@@ -69,6 +71,7 @@ class SyncService:
         self._again: set[str] = set()
         self._just_filled: dict[str, set[str]] = {}
         self._first: set[str] = set()
+        self._drifted: dict[str, tuple[str, ...]] = {}
 
     def listen(self, event: Event) -> None:
         """Sync after fills, and once when an account was first read."""
@@ -155,6 +158,22 @@ class SyncService:
             self._core.emit(SyncFinished(agent.agent_id, now_ms(), error="interrupted"))
             raise
         self._core.emit(SyncFinished(agent.agent_id, now_ms(), drift, error))
+        if not error:
+            self._say(agent, drift)
+
+    def _say(self, agent: AgentDocument, drift: tuple[str, ...]) -> None:
+        """Tell what differs that did not before: every console, and whoever is notified, is to know."""
+        fresh = [line for line in drift if line not in self._drifted.get(agent.agent_id, ())]
+        self._drifted[agent.agent_id] = drift
+        for naked in (True, False):
+            lines = [line for line in fresh if (NAKED in line) == naked]
+            if lines:
+                self._core.problem(
+                    "naked" if naked else "drift",
+                    f"{agent.name}: drift: {'; '.join(lines)}",
+                    agent=agent.name,
+                    remedy=_STOP if naked else _PUT_RIGHT,
+                )
 
     async def _through(self, agent: AgentDocument, expected: set[str]) -> tuple[str, ...]:
         store = self._store

@@ -103,7 +103,7 @@ class TradeRoom:
         # What the exchange refused or broke is a figure; what came from the database is in it already.
         if not isinstance(event, ErrorRaised) or event.recorded_at:
             return
-        if event.source in ("exchange", "stream", "naked", "sync"):
+        if event.source in ("exchange", "stream", "naked", "sync", "drift"):
             self._errors.put_nowait(event)
 
     async def run(self) -> None:
@@ -121,21 +121,10 @@ class TradeRoom:
                     tasks.create_task(keep_running(core, "the notifier", self.notifier.run))
                 tasks.create_task(keep_running(core, "the metrics", self._measure))
                 if self.worker is not None:
-                    tasks.create_task(keep_running(core, "the worker", self._work))
+                    tasks.create_task(keep_running(core, "the worker", self.worker.run))
         finally:
             await self.desk.close(1.0)
             await self.journal.close()
-
-    async def _work(self) -> None:
-        if self.worker is None or self._store is None:
-            return
-        try:
-            await self._store.prepare()
-        except StoreError as error:
-            self._core.problem(
-                "worker", f"the database's indexes were not made: {error}", remedy=error.remedy
-            )
-        await self.worker.run()
 
     async def _measure(self) -> None:
         """Tell the figures of the journal's orders every few seconds, when there are new ones."""

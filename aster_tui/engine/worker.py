@@ -119,7 +119,12 @@ class Worker:
         while True:
             agents = [a for a in self._core.state.agents.values() if self._wanted(a)]
             await asyncio.gather(*(self._hold(agent) for agent in agents))
-            await asyncio.sleep(RENEW_SECONDS)
+            # An agent that appears is not kept waiting for the next round.
+            known, again_at = {a.agent_id for a in agents}, time.monotonic() + RENEW_SECONDS
+            while time.monotonic() < again_at:
+                await asyncio.sleep(POLL_SECONDS)
+                if not {a.agent_id for a in self._core.state.agents.values() if self._wanted(a)} <= known:
+                    break
 
     def _wanted(self, agent: AgentDocument) -> bool:
         names = self._rules.agents
@@ -492,7 +497,9 @@ def _named(raw: Mapping[str, Any]) -> str:
 
 
 def _code(outcome: Outcome) -> str:
-    return next((r.error_code for r in outcome.orders if r.error_code), "")
+    """The exchange's code, or the name of the safeguard that tripped."""
+    codes = (r.error_code for r in outcome.orders if r.error_code)
+    return next(codes, next((v.name for v in outcome.verdicts if not v.ok), ""))
 
 
 def _result(outcome: Outcome) -> dict[str, Any]:

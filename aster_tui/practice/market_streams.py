@@ -55,7 +55,9 @@ class MarketStreams:
 
     def _payloads(self, name: str) -> list[Any]:
         if name in ALL_MARKS:
-            return [[self._mark(s) for s in LISTINGS]]
+            # A symbol that is closed has no mark price that moves.
+            closed = self._exchange.statuses
+            return [[self._mark(s) for s in LISTINGS if closed.get(s) != "CLOSE"]]
         if name == ALL_BOOKS:
             return [self._book(s) for s in LISTINGS]
         if name in ALL_DAYS:

@@ -101,9 +101,3 @@ class StoreWriter(StoreReader, Protocol):
 
     async def apply_sync(self, agent_id: str, plan: SyncPlan, at: int) -> None:
         """Write a plan."""
-
-    async def upsert_order(self, record: Mapping[str, Any]) -> None:
-        """One order by its ``clientOrderId``, with its history."""
-
-    async def insert_error(self, error: ErrorRaised) -> None:
-        """One error."""

@@ -7,9 +7,10 @@ nearly the same calls: moving is a change to this file.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -26,8 +27,7 @@ from aster_tui.domain.documents import (
     parse_trade,
 )
 from aster_tui.domain.events import Control, ErrorRaised, OrderRecorded
-from aster_tui.domain.records import error_record, parse_audit, parse_error_record, parse_order_record
-from aster_tui.domain.symbols import symbol_of
+from aster_tui.domain.records import parse_audit, parse_error_record, parse_order_record
 from aster_tui.domain.sync_plan import SyncPlan
 from aster_tui.domain.trading import ZERO
 from aster_tui.store.base import StoreChange, StoreError, StoreUnavailable
@@ -224,104 +224,32 @@ class MongoWriter(MongoReader):
         )
 
     async def apply_sync(self, agent_id: str, plan: SyncPlan, at: int) -> None:
-        """Write a plan. An insert is an upsert, so that two consoles do not both insert."""
+        """Write a plan. Two processes that insert the same position at once insert it once."""
         positions = (await self._database()).positions
         now = datetime.now(UTC)
         for document in plan.inserts:
-            same = {key: document[key] for key in ("agentId", "coin", "signal", "status")}
-            update = {"$setOnInsert": {**document, "createdAt": now, "updatedAt": now}}
-            await self._do(lambda s=same, u=update: positions.update_one(s, u, upsert=True))  # type: ignore[misc]
+            await self._insert_position(positions, {**document, "createdAt": now, "updatedAt": now})
         for document_id, fields in (*plan.updates, *plan.closes):
             query = {"_id": {"$in": ids(document_id)}}
             update = {"$set": {**fields, "updatedAt": now}}
             await self._do(lambda q=query, u=update: positions.update_one(q, u))  # type: ignore[misc]
         await self._set_agent(agent_id, {"activePositions": [dict(a) for a in plan.active]})
 
-    async def upsert_order(self, record: Mapping[str, Any]) -> None:
-        """One order by its ``clientOrderId``, with its history."""
-        orders = (await self._database()).orders
-        now = datetime.now(UTC)
-        fields = exact_values(record)
-        update = {
-            "$set": {**fields, "updatedAt": now},
-            "$setOnInsert": {"createdAt": now},
-            "$push": {"history": {"at": now, "status": fields.get("status")}},
-        }
-        query = {"clientOrderId": record["clientOrderId"]}
-        await self._do(lambda: orders.update_one(query, update, upsert=True))
+    async def _insert_position(self, positions: Any, document: dict[str, Any]) -> None:
+        from pymongo.errors import DuplicateKeyError
 
-    async def insert_error(self, error: ErrorRaised) -> None:
-        """One error."""
-        errors = (await self._database()).errors
-        now = datetime.now(UTC)
-        await self._do(lambda: errors.insert_one({**error_record(error), "createdAt": now, "updatedAt": now}))
+        same = {key: document[key] for key in ("agentId", "coin", "signal", "status")}
 
-    async def open_paper_position(self, agent: AgentDocument, document: Mapping[str, Any], at: int) -> None:
-        """A paper position and its entry trade. ``document`` has the fields of ``positions``."""
-        database = await self._database()
-        now = datetime.now(UTC)
-        stamped = {**document, "createdAt": now, "updatedAt": now}
-        await self._do(lambda: database.positions.insert_one(stamped))
-        await self._insert_trade(_trade(agent, document, document["entry_price"], "entry", at, ZERO))
+        async def insert(more: dict[str, Any]) -> None:
+            update = {"$setOnInsert": {**document, **more}}
+            try:
+                await positions.update_one(same, update, upsert=True)
+            except DuplicateKeyError:
+                # Another process was faster, or the document of this position was closed by somebody.
+                if await positions.find_one(same, {"_id": 1}) is None:
+                    await positions.update_one(same, {"$setOnInsert": document}, upsert=True)
 
-    async def close_paper_position(
-        self, agent: AgentDocument, position: PositionDocument, exit_price: Decimal, earned: Decimal, at: int
-    ) -> None:
-        """Close a paper position at ``exit_price`` with its exit trade. Closing it twice does nothing."""
-        database = await self._database()
-        percent = earned / position.size_usd * HUNDRED if position.size_usd else ZERO
-        fields = {
-            "status": "closed",
-            "trade_type": "exit",
-            "exit_price": float(exit_price),
-            "closed_at": at,
-            "pnl": float(percent),
-            "pnlAbsolute": float(earned),
-            "updatedAt": datetime.now(UTC),
-        }
-        query = {"_id": {"$in": ids(position.position_id)}, "status": {"$ne": "closed"}}
-        result = await self._do(lambda: database.positions.update_one(query, {"$set": fields}))
-        if not result.matched_count:
-            return
-        opened = {
-            "coin": position.coin,
-            "signal": position.signal,
-            "leverage": float(position.leverage),
-            "size_usd": float(position.size_usd),
-            "entry_price": float(position.entry_price),
-            "confidence": float(position.confidence),
-        }
-        await self._insert_trade(_trade(agent, opened, float(exit_price), "exit", at, earned))
-
-    async def update_paper_agent(
-        self,
-        agent_id: str,
-        fields: Mapping[str, Any],
-        positions: Sequence[PositionDocument],
-        marks: Mapping[str, Decimal],
-    ) -> None:
-        """A paper agent's figures, and its ``activePositions`` from the open documents."""
-        active = [
-            {
-                "coin": p.coin,
-                "entry_price": float(p.entry_price),
-                "current_price": float(marks.get(symbol_of(p.coin), p.entry_price)),
-                "profit_target": float(p.profit_target),
-                "stop_loss": float(p.stop_loss),
-                "leverage": float(p.leverage),
-                "size_usd": float(p.size_usd),
-                "signal": p.signal,
-                "opened_at": p.opened_at,
-                "expected_duration": "",
-            }
-            for p in positions
-        ]
-        await self._set_agent(agent_id, {**fields, "activePositions": active})
-
-    async def _insert_trade(self, trade: dict[str, Any]) -> None:
-        trades = (await self._database()).trades
-        now = datetime.now(UTC)
-        await self._do(lambda: trades.insert_one({**trade, "createdAt": now, "updatedAt": now}))
+        await self._do(lambda: insert({"_id": _id_of_position(document)}))
 
     async def _set_agent(self, agent_id: str, fields: Mapping[str, Any]) -> None:
         agents = (await self._database()).agents
@@ -345,23 +273,9 @@ def exact_values(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {k: Decimal128(v) if isinstance(v, Decimal) else v for k, v in fields.items()}
 
 
-def _trade(
-    agent: AgentDocument, opened: Mapping[str, Any], price: float, kind: str, at: int, earned: Decimal
-) -> dict[str, Any]:
-    size = opened["size_usd"]
-    return {
-        "agentId": agent.agent_id,
-        "agentName": agent.name,
-        "pair": opened["coin"],
-        "side": opened["signal"],
-        "amount": size / opened["entry_price"] if opened["entry_price"] else 0.0,
-        "price": price,
-        "pnl": float(earned) / size * 100 if size else 0.0,
-        "pnlAbsolute": float(earned),
-        "timestamp": at,
-        "tradeType": kind,
-        "leverage": opened["leverage"],
-        "size_usd": size,
-        "confidence": opened.get("confidence", 0.0),
-        "orderType": "market",
-    }
+def _id_of_position(document: Mapping[str, Any]) -> Any:
+    """The id every process gives a position that it finds missing."""
+    from bson import ObjectId
+
+    name = "/".join(str(document[key]) for key in ("agentId", "coin", "signal", "opened_at"))
+    return ObjectId(hashlib.sha256(f"position/{name}".encode()).hexdigest()[:24])

@@ -53,7 +53,7 @@ def test_nothing_differs() -> None:
 def test_a_missing_position_is_inserted_and_named() -> None:
     found = plan([], [LONG])
     assert found.inserts[0]["size_usd"] == 630.0
-    assert found.drift == ("BTCUSDT: long 0.01 is missing in MongoDB",)
+    assert found.drift == ("BTCUSDT: missing in MongoDB: long 0.01",)
     assert plan([], [LONG], expected={"BTCUSDT"}).drift == ()
 
 
@@ -62,7 +62,7 @@ def test_an_extra_position_is_closed_at_the_mark_with_its_pnl() -> None:
     ((document_id, fields),) = found.closes
     assert (document_id, fields["status"], fields["exit_price"]) == ("d1", "closed", 64000.0)
     assert fields["pnlAbsolute"] == 10.0
-    assert "not at the exchange" in found.drift[0]
+    assert "extra in MongoDB" in found.drift[0]
 
 
 def test_another_side_is_a_close_and_an_insert() -> None:
@@ -73,7 +73,7 @@ def test_another_side_is_a_close_and_an_insert() -> None:
 def test_another_size_and_entry_are_corrected_and_named() -> None:
     found = plan([document(size_usd=700.0, entry_price=62000.0)], [LONG])
     assert found.updates == (("d1", {"entry_price": 63000.0, "size_usd": 630.0}),)
-    assert [line.split()[1] for line in found.drift] == ["entry", "size"]
+    assert [line.split()[1:3] for line in found.drift] == [["different", "entry:"], ["different", "size:"]]
 
 
 def test_stop_and_target_come_from_the_protective_orders() -> None:

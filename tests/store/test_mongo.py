@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bson import Decimal128, ObjectId
+from bson import ObjectId
 from pymongo import MongoClient
 
-from aster_tui.domain.documents import parse_agent
-from aster_tui.domain.events import ErrorRaised
 from aster_tui.domain.sync_plan import plan_sync
 from aster_tui.domain.trading import Position
 from aster_tui.store.base import StoreChange, StoreError, StoreUnavailable
@@ -148,70 +146,6 @@ async def test_an_agent_that_is_gone_is_said(store: MongoWriter) -> None:
         await store.sync_account(str(ObjectId()), D(1), D(1), 5)
 
 
-async def test_orders_are_one_document_per_client_id_with_exact_decimals_and_a_history(
-    store: MongoWriter, raw_database: Any
-) -> None:
-    record = {
-        "clientOrderId": "c1",
-        "agentName": "A",
-        "symbol": "BTCUSDT",
-        "side": "BUY",
-        "type": "MARKET",
-        "quantity": D("0.010"),
-        "timestamp": 5,
-    }
-    await store.upsert_order({**record, "status": "NEW"})
-    await store.upsert_order({**record, "status": "FILLED", "averagePrice": D("64000.123456789012345678")})
-    (document,) = raw_database.orders.find()
-    assert document["averagePrice"] == Decimal128("64000.123456789012345678")
-    assert [h["status"] for h in document["history"]] == ["NEW", "FILLED"]
-    (seen,) = await store.recent_orders(10)
-    assert (seen.status, seen.average_price) == ("FILLED", D("64000.123456789012345678"))
-
-
-async def test_errors_come_back_as_they_went(store: MongoWriter) -> None:
-    error = ErrorRaised(
-        5,
-        "exchange",
-        "the margin is too low",
-        agent="A",
-        code="-2019",
-        remedy="less",
-        raw="{}",
-        recorded_at=5,
-    )
-    await store.insert_error(error)
-    assert await store.recent_errors(10) == (error,)
-
-
-async def test_a_paper_position_opens_and_closes_once(store: MongoWriter, raw_database: Any) -> None:
-    inserted = raw_database.agents.insert_one(agent_document("P"))
-    agent = parse_agent(raw_database.agents.find_one({"_id": inserted.inserted_id}))
-    document = {
-        "agentId": agent.agent_id,
-        "agentName": "P",
-        "coin": "ETH",
-        "signal": "short",
-        "entry_price": 3000.0,
-        "leverage": 2,
-        "size_usd": 300.0,
-        "status": "open",
-        "opened_at": 5,
-    }
-    await store.open_paper_position(agent, document, 5)
-    (position,) = await store.open_positions(agent.agent_id)
-    for _ in range(2):
-        await store.close_paper_position(agent, position, D(2970), D(3), 6)
-    trades = await store.recent_trades(10)
-    assert [t.trade_type for t in trades] == ["entry", "exit"]
-    assert trades[1].pnl_absolute == 3
-    assert trades[1].pnl == 1
-    assert trades[0].amount == D("0.1")
-    await store.update_paper_agent(agent.agent_id, {"balance": 1003.0}, [], {})
-    assert raw_database.agents.find_one({"name": "P"})["balance"] == 1003.0
-    assert await store.exit_pnl(agent.agent_id) == 3
-
-
 async def test_every_write_of_anybody_is_heard(store: MongoWriter, raw_database: Any) -> None:
     async with Watching(store) as watching:
         assert watching.states == ["stream"]
@@ -276,7 +210,8 @@ async def test_a_killed_server_ends_the_watch_and_a_restarted_one_is_watched_aga
                 assert isinstance(watching.error, StoreUnavailable)
             await asyncio.to_thread(mongod.start)
             async with Watching(store) as watching:
-                await store.insert_error(ErrorRaised(5, "a", "b"))
+                with MongoClient[dict[str, Any]](mongod.uri) as client:
+                    client.x.errors.insert_one({"message": "b"})
                 await until(lambda: watching.seen() == [("errors", "insert")])
     finally:
         await asyncio.to_thread(mongod.stop)

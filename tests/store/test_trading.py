@@ -1,0 +1,118 @@
+"""What comes from the journal is written exactly once, with exact decimals; the queue and the leases hold."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from bson import Decimal128, ObjectId
+
+from aster_tui.domain.documents import parse_agent
+from aster_tui.domain.events import ErrorRaised
+from aster_tui.domain.records import decision_document, error_record
+from aster_tui.store.trading import TradingStore, new_id, trading_store
+from tests.rig import agent_document
+
+D = Decimal
+
+
+@pytest.fixture
+async def store(mongo_uri: str, mongo_database: str) -> AsyncIterator[TradingStore]:
+    opened = trading_store(mongo_uri, mongo_database)
+    await opened.prepare()
+    yield opened
+    await opened.close()
+
+
+async def test_orders_are_one_document_per_client_id_with_exact_decimals_and_a_history(
+    store: TradingStore, raw_database: Any
+) -> None:
+    order: dict[str, Any] = {
+        "clientOrderId": "c1",
+        "agentName": "A",
+        "symbol": "BTCUSDT",
+        "side": "BUY",
+        "type": "MARKET",
+        "quantity": D("0.010"),
+        "timestamp": 5,
+    }
+    price = D("64000.123456789012345678")
+    for _ in range(2):  # a line that is told again changes nothing
+        await store.record_order(3, {**order, "status": "NEW"}, {"seq": 3, "kind": "intent"})
+        await store.record_order(
+            4, {**order, "status": "FILLED", "averagePrice": price}, {"seq": 4, "kind": "answered"}
+        )
+    (document,) = raw_database.orders.find()
+    assert document["averagePrice"] == Decimal128("64000.123456789012345678")
+    assert [line["kind"] for line in document["history"]] == ["intent", "answered"]
+    (seen,) = await store.recent_orders(10)
+    assert (seen.status, seen.average_price) == ("FILLED", price)
+
+
+async def test_errors_come_back_as_they_went(store: TradingStore) -> None:
+    error = ErrorRaised(
+        5,
+        "exchange",
+        "the margin is too low",
+        agent="A",
+        code="-2019",
+        remedy="less",
+        raw="{}",
+        recorded_at=5,
+    )
+    for _ in range(2):
+        await store.record_error("j-1", error_record(error))
+    assert await store.recent_errors(10) == (error,)
+
+
+async def test_a_paper_position_opens_and_closes_once(store: TradingStore, raw_database: Any) -> None:
+    inserted = raw_database.agents.insert_one(agent_document("P", mine=1))
+    agent = parse_agent(raw_database.agents.find_one({"_id": inserted.inserted_id}))
+    position = {
+        "_id": new_id(),
+        "agentId": agent.agent_id,
+        "agentName": "P",
+        "coin": "ETH",
+        "signal": "short",
+        "entry_price": 3000.0,
+        "leverage": 2,
+        "size_usd": 300.0,
+        "status": "open",
+        "opened_at": 5,
+    }
+    entry, leaving = (
+        {"_id": new_id(), "agentId": agent.agent_id, "pair": "ETH", "pnlAbsolute": pnl, "tradeType": kind}
+        for kind, pnl in (("entry", 0.0), ("exit", 3.0))
+    )
+    for _ in range(2):
+        await store.enter_paper(position, entry)
+    raw_database.positions.update_one({}, {"$set": {"theirs": [1]}})
+    closed = {"status": "closed", "exit_price": 2970.0, "pnlAbsolute": 3.0}
+    for _ in range(2):
+        await store.exit_paper(position["_id"], closed, leaving)
+    (document,) = raw_database.positions.find()
+    assert (document["status"], document["theirs"]) == ("closed", [1])
+    assert isinstance(document["_id"], ObjectId)
+    assert raw_database.trades.count_documents({}) == 2
+    await store.write_paper_agent(agent.agent_id, {"balance": 1003.0}, [], {})
+    written = raw_database.agents.find_one({"name": "P"})
+    assert (written["balance"], written["mine"]) == (1003.0, 1)
+    assert await store.exit_pnl(agent.agent_id) == 3
+
+
+async def test_decisions_are_claimed_once_in_their_order(store: TradingStore) -> None:
+    agent = str(ObjectId())
+    lease = await store.take_lease(agent, "me", 5_000)
+    assert lease is not None
+    assert await store.take_lease(agent, "you", 5_000) is None
+    for number in (3, 1, 2):
+        await store.queue_decision(decision_document(new_id(), agent, "A", {"coin": str(number)}, number))
+    claimed = [await store.claim_decision(lease, 9) for _ in range(4)]
+    assert [c.made_at if c else None for c in claimed] == [1, 2, 3, None]
+    await store.release_lease(lease)
+    after = await store.take_lease(agent, "you", 5_000)
+    assert after is not None
+    assert after.epoch == lease.epoch + 1
+    assert [q.made_at for q in await store.interrupted_decisions(after)] == [1, 2, 3]
