@@ -30,7 +30,7 @@ def console(settings: Settings) -> int:
 
     with logging_to_file(settings):
         try:
-            return run_console(engine_thread(settings), options=_console_options(settings))
+            return run_console(engine_thread(settings, attached=True), options=_console_options(settings))
         except KeysError as error:
             click.echo(f"aster-tui: {error}", err=True)
             return USAGE
@@ -39,7 +39,8 @@ def console(settings: Settings) -> int:
 def _console_options(settings: Settings) -> Any:
     from aster_tui.console.options import ConsoleOptions
 
-    return ConsoleOptions(keys=settings.keys, state_folder=settings.state_folder)
+    stays = settings.when_terminal_goes == "stay"
+    return ConsoleOptions(keys=settings.keys, stays=stays, state_folder=settings.state_folder)
 
 
 def engine_thread(

@@ -165,6 +165,10 @@ class Settings(BaseSettings):
     notify: SecretStr | None = None
     """Whom to tell of alarms: addresses as apprise writes them, separated by spaces (they hold secrets)."""
 
+    when_terminal_goes: Literal["end", "stay"] = "end"
+    """What the console's engine does when its terminal hangs up: end in order, or go on until SIGTERM. A
+    close-all that runs is finished either way."""
+
     state_dir: Path | None = None
     """Folder of logs, journal and remembered console state (default: the XDG state folder)."""
 

@@ -14,9 +14,11 @@ class ConsoleOptions:
     Args:
         keys: other keys for actions, by action id.
         note: a word beside the network.
+        stays: whether the engine goes on when the terminal hangs up.
         state_folder: where exports and screenshots go; None for nowhere.
     """
 
     keys: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
+    stays: bool = False
     state_folder: Path | None = None

@@ -37,20 +37,49 @@ def run_console(
     Raises:
         KeysError: the keys of ``options`` cannot be; nothing was shown or started.
     """
+    stays = options is not None and options.stays
     app = app or ConsoleApp(engine, options=options)
-    try:
-        with _hang_up(app, engine):
+    code = 0
+    with _hang_up(app, engine) as left:
+        try:
             asyncio.run(_shown(app))
-    except KeyboardInterrupt:
+            code = app.return_code or 0
+        except KeyboardInterrupt:
+            pass
+        except OSError as error:  # a terminal that went away while it was being put in order
+            log.warning("the terminal is gone: %s", error)
+            code = HUNG_UP
+        except Exception as error:  # the last line of defence: an operator reads no tracebacks
+            code = _broke(error)
+        finally:
+            left.set()
+            if code == HUNG_UP and stays:
+                _stay()
+            with _deaf():
+                engine.stop()
+    return _broke(app._exception) if app._exception is not None else code
+
+
+def _stay() -> None:
+    """The terminal is gone and the engine goes on, as the setting says, until SIGTERM or SIGINT."""
+    terminal.let_go()
+    told = threading.Event()
+    before = {s: signal.signal(s, lambda *_: told.set()) for s in (signal.SIGTERM, signal.SIGINT)}
+    log.warning("the terminal is gone; the engine goes on until it is told to end")
+    while not told.wait(0.5):
         pass
-    except OSError as error:  # a terminal that went away while it was being put in order
-        log.warning("the terminal is gone: %s", error)
-        return HUNG_UP
-    except Exception as error:  # the last line of defence: an operator reads no tracebacks
-        return _broke(error)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Nothing but SIGKILL breaks off an end that is waited for: a close-all may be what it waits for."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
     finally:
-        engine.stop()
-    return _broke(app._exception) if app._exception is not None else app.return_code or 0
+        signal.signal(signal.SIGINT, before)
 
 
 def _broke(error: Exception) -> int:
@@ -64,8 +93,9 @@ async def _shown(app: ConsoleApp) -> None:
 
 
 @contextmanager
-def _hang_up(app: ConsoleApp, engine: EnginePort) -> Iterator[None]:
+def _hang_up(app: ConsoleApp, engine: EnginePort) -> Iterator[threading.Event]:
     """On SIGHUP and SIGTERM leave cleanly; a terminal that cannot be written to any more must not stop that.
+    Gives what is to be set once the console has left: from then on it is leaving already.
 
     Without this, Textual's process is killed by SIGHUP without any clean-up, and spins at full load where
     SIGHUP is ignored (measured).
@@ -74,7 +104,7 @@ def _hang_up(app: ConsoleApp, engine: EnginePort) -> Iterator[None]:
     asked, left = threading.Event(), threading.Event()
 
     def leave(number: int, frame: object) -> None:
-        if asked.is_set():
+        if asked.is_set() or left.is_set():
             return
         asked.set()
         code = 128 + number
@@ -83,7 +113,7 @@ def _hang_up(app: ConsoleApp, engine: EnginePort) -> Iterator[None]:
 
     before = {s: signal.signal(s, leave) for s in (signal.SIGHUP, signal.SIGTERM)}
     try:
-        yield
+        yield left
     finally:
         left.set()
         for number, handler in before.items():

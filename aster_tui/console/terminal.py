@@ -37,6 +37,14 @@ def turn_away(driver: Any) -> None:
         signal.pthread_kill(writer.ident, signal.SIGTERM)
 
 
+def let_go() -> None:
+    """The terminal is gone: what would be read from it or written to it goes to and comes from nowhere."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    os.close(null)
+
+
 def is_gone() -> bool:
     """Whether the terminal this process was started on has hung up."""
     for stream in (sys.__stdin__, sys.__stderr__):

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from aster_tui.console.app import ConsoleApp
+from aster_tui.console.options import ConsoleOptions
 from aster_tui.console.run import run_console
 from tests.console.scripted import NOW, Moving, Scripted, fleet
 
@@ -32,7 +33,7 @@ if __name__ == "__main__":
     ahead = time.time_ns() // 1_000_000 - NOW
     port.show(feeds=tuple(type(f)(f.name, f.state, NOW + ahead, f.detail) for f in port.snapshot().feeds))
     app = Beating(port)
-    code = run_console(port, app=app)
+    code = run_console(port, app=app, options=ConsoleOptions(stays="--stay" in sys.argv))
     if "--beats" in sys.argv:
         engine_gap = max(getattr(port, "beats", [0.0]), default=0.0)
         Path(sys.argv[sys.argv.index("--beats") + 1]).write_text(f"{engine_gap} {app.gap}")

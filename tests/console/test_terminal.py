@@ -98,6 +98,18 @@ def test_it_ends_when_the_terminal_goes_or_it_is_told_to(way: str) -> None:
             assert term.wait() == 128 + signal.SIGTERM
 
 
+def test_by_setting_the_engine_goes_on_without_its_terminal_until_it_is_told_to_end(tmp_path: Path) -> None:
+    beats = tmp_path / "beats"
+    with terminal("--moving", "--stay", "--beats", str(beats)) as term:
+        term.until(lambda text: "Positions 100" in text)
+        term.hang_up()
+        time.sleep(3)  # what would end at a hang-up has ended by now
+        assert term.process.poll() is None
+        os.kill(term.process.pid, signal.SIGTERM)
+        assert term.process.wait(30) == 128 + signal.SIGHUP
+    assert beats.exists()
+
+
 def test_told_to_end_while_the_terminal_does_not_read_it_still_leaves_in_order(tmp_path: Path) -> None:
     beats = tmp_path / "beats"
     with terminal("--moving", "--beats", str(beats)) as term:
