@@ -39,8 +39,12 @@ def console(settings: Settings) -> int:
 def _console_options(settings: Settings) -> Any:
     from aster_tui.console.options import ConsoleOptions
 
-    stays = settings.when_terminal_goes == "stay"
-    return ConsoleOptions(keys=settings.keys, stays=stays, state_folder=settings.state_folder)
+    return ConsoleOptions(
+        keys=settings.keys,
+        stays=settings.when_terminal_goes == "stay",
+        state_folder=settings.state_folder,
+        disarm_minutes=settings.disarm_minutes,
+    )
 
 
 def engine_thread(

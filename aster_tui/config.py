@@ -105,6 +105,9 @@ class Settings(BaseSettings):
     no_keys: bool = False
     """Load no key at all: MongoDB and public streams only (implies read_only)."""
 
+    disarm_minutes: int = Field(default=10, ge=1, le=240)
+    """After how many minutes without a key an armed console disarms itself."""
+
     max_order_percent: Decimal = Field(default=Decimal(20), gt=0, le=100)
     """Safeguard: the largest order, in percent of the agent's balance."""
 

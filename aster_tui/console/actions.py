@@ -28,6 +28,7 @@ class Context:
         selected: the keys of the marked rows of the pane, also of those a filter hides; without marks the
             cursor's.
         state_folder: where files may be written.
+        armed: whether the session may add risk.
     """
 
     snapshot: FleetSnapshot
@@ -36,6 +37,7 @@ class Context:
     row: str | None = None
     selected: tuple[str, ...] = ()
     state_folder: Path | None = None
+    armed: bool = False
 
 
 def _always(context: Context) -> str:
@@ -82,10 +84,24 @@ class Action:
 SCREEN_ONLY = "it only concerns this screen"
 
 
-def cannot_write(context: Context) -> str:
-    """Why nothing can be written into the database now."""
+def cannot_act(context: Context) -> str:
+    """Why nothing can be changed anywhere now."""
     if context.snapshot.read_only:
         return "read-only: this process can change nothing"
+    if context.snapshot.locked:
+        return "this console is locked to read-only: L unlocks it"
+    return ""
+
+
+def cannot_add_risk(context: Context) -> str:
+    """Why nothing can be done now that makes a risk larger."""
+    return cannot_act(context) or ("" if context.armed else "not armed: press a to arm")
+
+
+def cannot_write(context: Context) -> str:
+    """Why nothing can be written into the database now."""
+    if why := cannot_act(context):
+        return why
     mongo = next((f for f in context.snapshot.feeds if f.name == "mongo"), None)
     if mongo is None or mongo.state in ("down", "off"):
         return f"MongoDB is not there{f': {mongo.detail}' if mongo and mongo.detail else ''}"

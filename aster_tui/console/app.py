@@ -20,6 +20,7 @@ from textual.widgets import Input
 
 from aster_tui.console import format as fmt
 from aster_tui.console import terminal
+from aster_tui.console.acting import Acting
 from aster_tui.console.actions import Action, Context
 from aster_tui.console.filtering import FilterLine
 from aster_tui.console.held import HeldKey
@@ -84,6 +85,7 @@ class ConsoleApp(App[None]):
         self.register_theme(THEME)
         self.theme = THEME.name
         self._engine = engine
+        self.acting = Acting(engine.submit, self.options.disarm_minutes)
         self._note = self.options.note
         self._clock = clock
         self._shown: FleetSnapshot | None = None
@@ -171,6 +173,7 @@ class ConsoleApp(App[None]):
     def _tick(self) -> None:
         """Look at the engine's newest snapshot, unless the terminal is behind."""
         self._look_at_terminal()
+        self._tell_of_requests()
         if terminal.is_stalled(self._driver):
             self.held += 1
             return
@@ -189,6 +192,13 @@ class ConsoleApp(App[None]):
         for name in PANES:
             self._show(self._pane(name), snapshot, now)
         self._lines(now)
+
+    def _tell_of_requests(self) -> None:
+        """Also while the terminal does not read: what is armed must not stay so."""
+        for words, bad in self.acting.look(self._engine.snapshot(), self._clock()):
+            self.say(words, seconds=3 * NOTICE_SECONDS if bad else NOTICE_SECONDS)
+            if bad:
+                self.bell()
 
     def _ring(self, snapshot: FleetSnapshot, now: int) -> None:
         """A bell and a terminal notification for what must not be missed; not for what is old news."""
@@ -209,7 +219,8 @@ class ConsoleApp(App[None]):
     def _lines(self, now: int) -> None:
         snapshot = self.newest()
         width = self.size.width
-        self._line("header").say(header(snapshot, now, width, STYLES, self._note))
+        armed = self.acting.armed_until
+        self._line("header").say(header(snapshot, now, width, STYLES, self._note, armed))
         self._line("tabs").say(tabs(self._active, snapshot, STYLES))
         notice = self._notice if now < self._notice_until else ""
         self._line("footer").say(footer(self.registry.hints(self.context()), width, STYLES, notice))
@@ -231,6 +242,7 @@ class ConsoleApp(App[None]):
         """See every key before anything else does: whether it is a new one or one that is held down."""
         if isinstance(event, events.Key) and not event.is_forwarded:
             self.held_key.press(event.key, time.monotonic())
+            self.acting.touch(self._clock())
         await super().on_event(event)
 
     def context(self) -> Context:
@@ -245,6 +257,7 @@ class ConsoleApp(App[None]):
             row,
             pane.selected,
             self.options.state_folder,
+            self.acting.armed(self._clock()),
         )
 
     @property
@@ -290,10 +303,12 @@ class ConsoleApp(App[None]):
 
     def do(self, action_id: str) -> None:
         """Do one action of the registry, or say why it cannot be done."""
-        why = self.why_not(self.registry.by_id[action_id])
+        action = self.registry.by_id[action_id]
+        why = self.why_not(action)
         if why:
             self.say(why)
-            return
+            if not action.everywhere:  # what cannot wait says itself why it cannot be done
+                return
         HANDLERS[action_id](self)
 
     def why_not(self, action: Action) -> str:

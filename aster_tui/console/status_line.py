@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
 from aster_tui.console import format as fmt
+from aster_tui.console.acting import newest_close_all
 from aster_tui.console.actions import Action
 from aster_tui.domain.views import FeedView, FleetSnapshot
 
@@ -18,13 +19,20 @@ SHORT_FEEDS = {"exchange": "exch", "marks": "mark", "streams": "user", "mongo": 
 Styles = dict[str, str]
 
 
-def header(snapshot: FleetSnapshot, now: int, width: int, styles: Styles, note: str = "") -> Text:
-    """Program, network, mode, feeds with their age, clock offset and used weight, as long as fits.
+def header(
+    snapshot: FleetSnapshot, now: int, width: int, styles: Styles, note: str = "", armed_until: int = 0
+) -> Text:
+    """Program, network, mode, what a person set, feeds with their age, clock offset and used weight, as long
+    as fits.
 
     What gives way first is how it is said, then the ages of feeds that are live, never a feed in trouble.
     """
     for shortness in range(4):
-        left, right = _left(snapshot, shortness, styles, note), _right(snapshot, now, shortness, styles)
+        left = _left(snapshot, shortness, styles, note)
+        for words, style in _set_by_persons(snapshot, armed_until, shortness):
+            left.append(" ")
+            left.append(f" {words} ", style=styles[style])
+        right = _right(snapshot, now, shortness, styles)
         gap = width - left.cell_len - right.cell_len
         if gap >= 1:
             break
@@ -40,9 +48,31 @@ def _left(snapshot: FleetSnapshot, shortness: int, styles: Styles, note: str) ->
     if snapshot.read_only:
         left.append(" ")
         left.append(" WATCH " if shortness else " ◉ WATCH ", style=styles["watch"])
+    elif snapshot.locked:
+        left.append(" ")
+        left.append(" LOCKED " if shortness else " ◉ LOCKED ", style=styles["watch"])
     if note and not shortness:
         left.append(f" {note}", style=styles["dim"])
     return left
+
+
+def _set_by_persons(snapshot: FleetSnapshot, armed_until: int, shortness: int) -> Iterator[tuple[str, str]]:
+    """What a person set that must not be forgotten, the gravest first, each with its style."""
+    close_all = newest_close_all(snapshot)
+    if close_all is not None and close_all.state == "running":
+        so_far = f" {close_all.done}/{close_all.total}" if close_all.total else ""
+        yield f"CLOSING{'' if shortness else ' ALL'}{so_far}", "closing"
+    elif close_all is not None and close_all.state != "done" and not close_all.document.get("flat"):
+        yield "NOT FLAT", "closing"
+    if armed_until:
+        yield f"ARMED {fmt.clock(armed_until)[:5]}", "armed"
+    if snapshot.halted:
+        yield snapshot.trading, "closing"
+    elif stopped := sum(agent.halted for agent in snapshot.agents):
+        yield f"{stopped} halted", "armed"
+    if snapshot.dead_man:
+        seconds = min(snapshot.dead_man.values())
+        yield f"†{seconds}s" if shortness else f"dead-man {seconds} s ×{len(snapshot.dead_man)}", "armed"
 
 
 def _right(snapshot: FleetSnapshot, now: int, shortness: int, styles: Styles) -> Text:

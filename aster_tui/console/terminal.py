@@ -21,6 +21,12 @@ def is_stalled(driver: Any) -> bool:
     return frames is not None and frames.qsize() > HELD_ABOVE
 
 
+def has_taken_all(driver: Any) -> bool:
+    """Whether everything that was painted is on its way to the terminal."""
+    frames = getattr(getattr(driver, "_writer_thread", None), "_queue", None)
+    return frames is None or frames.empty()
+
+
 def turn_away(driver: Any) -> None:
     """Send all further output nowhere, also what a terminal that does not read is holding up right now.
 

@@ -54,6 +54,8 @@ STYLES: Styles = {
     "tab": f"bold {_C['strong']} on {_C['cursor']}",
     "notice": f"bold {_C['warn']}",
     "watch": f"bold {_C['ground']} on {_C['warn']}",
+    "armed": f"bold {_C['ground']} on {_C['sell']}",
+    "closing": f"bold {_C['ground']} on {_C['alarm']}",
     "MAINNET": "bold #ffffff on #a32a2f",
     "TESTNET": f"bold {_C['ground']} on {_C['warn']}",
     "PRACTICE": f"bold {_C['ground']} on {_C['focus']}",

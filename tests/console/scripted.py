@@ -9,7 +9,8 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from aster_tui.domain.commands import Command
+from aster_tui.domain.commands import Asked, Command, Request
+from aster_tui.domain.symbols import SymbolRules
 from aster_tui.domain.views import (
     AgentView,
     ErrorView,
@@ -108,6 +109,28 @@ def order(number: int, **changes: Any) -> OrderView:
     return replace(view, **changes)
 
 
+def rules() -> dict[str, SymbolRules]:
+    """The filters of the three symbols, as the practice exchange has them."""
+    return {
+        symbol: SymbolRules(
+            symbol=symbol,
+            base_asset=symbol.removesuffix("USDT"),
+            status="TRADING",
+            tick_size=D(1).scaleb(-price_places),
+            min_price=D(1).scaleb(-price_places),
+            max_price=D(1_000_000),
+            step_size=D(1).scaleb(-quantity_places),
+            min_quantity=D(1).scaleb(-quantity_places),
+            max_quantity=D(1_000_000),
+            market_step_size=D(1).scaleb(-quantity_places),
+            market_min_quantity=D(1).scaleb(-quantity_places),
+            market_max_quantity=D(100_000),
+            min_notional=D(5),
+        )
+        for symbol, (_, price_places, quantity_places) in PRICES.items()
+    }
+
+
 def error(number: int, **changes: Any) -> ErrorView:
     """A line of the errors pane."""
     view = ErrorView(
@@ -174,6 +197,11 @@ class Scripted:
 
     def submit(self, command: Command) -> None:
         self.commands.append(command)
+
+    @property
+    def asked(self) -> list[Asked]:
+        """What persons asked for, without the wrapping."""
+        return [c.asked for c in self.commands if isinstance(c, Request)]
 
     def start(self) -> None:
         self.started += 1

@@ -1,0 +1,153 @@
+"""What all dialogs share: a frame, a text that follows the fleet, and a line for what must be said."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widget import Widget
+from textual.widgets import Static
+
+from aster_tui.console import terminal
+from aster_tui.console.status_line import Styles
+
+if TYPE_CHECKING:
+    from aster_tui.console.app import ConsoleApp
+
+#: As the style sheet has it: frame, padding and scroll bar.
+AROUND = 7
+#: So long a text must have been on the screen before one key can confirm it.
+READ_SECONDS = 0.2
+
+
+class Dialog(ModalScreen[None]):
+    """A frame above the panes. A subclass says its text (:meth:`drawn`) and its widgets (:meth:`parts`)."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss", "close", show=False, id="dialog.close"),
+        Binding("pageup", "scroll(-5)", show=False, id="dialog.pageup"),
+        Binding("pagedown", "scroll(5)", show=False, id="dialog.pagedown"),
+    ]
+    HEADING: ClassVar[str] = ""
+    HINT: ClassVar[str] = "esc closes"
+    #: Lines that the widgets below the text need.
+    BELOW: ClassVar[int] = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._drawn = Text()
+        self._said = Text()
+        self._seen_at = 0.0
+
+    # What a subclass says
+
+    def drawn(self, width: int) -> Text:
+        """The text for a width in cells."""
+        raise NotImplementedError
+
+    def parts(self) -> ComposeResult:
+        """What stands below the text."""
+        yield from ()
+
+    # The frame
+
+    def compose(self) -> ComposeResult:
+        """The text, the widgets, and the line for what is said."""
+        with Vertical(id="frame") as frame:
+            frame.border_title = self.HEADING
+            frame.border_subtitle = self.HINT
+            with VerticalScroll(id="body", can_focus=False):
+                self._drawn = self._fresh()
+                yield Static(self._drawn, id="text")
+            yield from self.parts()
+            yield Static(self._said, id="said")
+
+    def on_mount(self) -> None:
+        """Begin to look whether the terminal has taken what is shown."""
+        self._fit()
+        self._look = self.set_interval(0.05, self._look_whether_seen)
+
+    def _look_whether_seen(self) -> None:
+        if terminal.has_taken_all(self.app._driver):
+            self._seen_at = time.monotonic()
+            self._look.stop()
+
+    @property
+    def was_seen(self) -> bool:
+        """Whether a person can have read it: keys typed ahead into a terminal that hung confirm nothing."""
+        return bool(self._seen_at) and time.monotonic() - self._seen_at >= READ_SECONDS
+
+    @property
+    def held(self) -> bool:
+        """Whether the key that is being handled is one that stays down."""
+        return self.operator.held_key.repeats
+
+    @property
+    def operator(self) -> ConsoleApp:
+        """The console."""
+        return cast("ConsoleApp", self.app)
+
+    @property
+    def styles_of(self) -> Styles:
+        """The styles of texts."""
+        return self.operator.looks
+
+    @property
+    def text(self) -> str:
+        """What it says, all of it."""
+        return f"{self._drawn.plain}\n{self._said.plain}"
+
+    def _fresh(self) -> Text:
+        drawn = self.drawn(min(100, self.app.size.width * 9 // 10) - AROUND)
+        drawn.rstrip()
+        return drawn
+
+    def follow(self) -> None:
+        """Say it anew, if it changed."""
+        fresh = self._fresh()
+        if fresh != self._drawn or fresh.spans != self._drawn.spans:
+            self._drawn = fresh
+            self.query_one("#text", Static).update(fresh)
+
+    def tell(self, words: str, style: str = "warn") -> None:
+        """Say something in the dialog's own line."""
+        self._said = Text(words, style=self.styles_of[style])
+        self.query_one("#said", Static).update(self._said)
+
+    def on_resize(self) -> None:
+        """Break the lines anew."""
+        if self.is_mounted:
+            self._fit()
+            self.follow()
+
+    def _fit(self) -> None:
+        # What is below the text must never be pushed off the screen: the text scrolls instead.
+        room = self.app.size.height * 9 // 10 - 2 - self.BELOW
+        self.query_one("#body").styles.max_height = max(1, room)
+
+    def action_scroll(self, by: int) -> None:
+        """Scroll the text."""
+        self.query_one("#body").scroll_relative(y=by, animate=False)
+
+
+class Keys(Widget):
+    """One line of keys under a dialog, cut at the edge."""
+
+    def __init__(self, text: Text, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._text = text
+
+    def say(self, text: Text) -> None:
+        """Other keys."""
+        if text != self._text or text.spans != self._text.spans:
+            self._text = text
+            self.refresh()
+
+    def render(self) -> Text:
+        """The keys."""
+        return self._text
