@@ -12,7 +12,7 @@ from aster_tui.exits import USAGE
 
 if TYPE_CHECKING:
     from aster_tui.config import Settings
-    from aster_tui.domain.commands import TradingState
+    from aster_tui.domain.views import TradingState
 
 F = TypeVar("F", bound=Callable[..., Any])
 TYPES = ("market", "limit", "stop-market", "take-profit-market", "trailing-stop-market")

@@ -22,12 +22,11 @@ from aster_tui.domain.commands import (
     Request,
     SetLeverage,
     SetMode,
-    TradingState,
 )
 from aster_tui.domain.desk_state import FLEET
 from aster_tui.domain.requests import title_of
 from aster_tui.domain.ticket import read_number, read_ticket
-from aster_tui.domain.views import AgentView, FleetSnapshot, RequestView
+from aster_tui.domain.views import AgentView, FleetSnapshot, RequestView, TradingState
 from aster_tui.engine.thread import EngineThread
 from aster_tui.exits import DONE, FAILED, REFUSED, UNKNOWN, UNREACHABLE, USAGE
 

@@ -34,8 +34,7 @@ from aster_tui.console.theme import STYLES, THEME
 from aster_tui.console.widgets.grid import Grid
 from aster_tui.console.widgets.line import Line
 from aster_tui.domain.commands import Command
-from aster_tui.domain.events import ALARMS
-from aster_tui.domain.views import AgentView, FleetSnapshot
+from aster_tui.domain.views import ALARMS, AgentView, FleetSnapshot
 from aster_tui.locations import styles_path
 
 #: How often the screen looks whether something changed.

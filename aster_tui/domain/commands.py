@@ -10,14 +10,10 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
 
 from aster_tui.domain.symbols import plain
 from aster_tui.domain.ticket import Ticket
-
-#: ``REDUCING``: only what makes positions smaller; ``HALTED``: nothing automatic at all. Persons may always
-#: reduce.
-TradingState = Literal["ACTIVE", "REDUCING", "HALTED"]
+from aster_tui.domain.views import TradingState
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,8 @@ from typing import Any
 
 from aster_tui.domain import events as ev
 from aster_tui.domain.audit import AuditLine
-from aster_tui.domain.commands import TradingState
 from aster_tui.domain.safeguards import Limits
-from aster_tui.domain.views import ConsoleView, RequestView
+from aster_tui.domain.views import ConsoleView, RequestView, TradingState
 
 #: How many requests and lines of the audit are kept.
 REQUESTS, AUDIT_LINES = 50, 300

@@ -12,13 +12,12 @@ from decimal import Decimal
 from typing import Any
 
 from aster_tui.domain.audit import AuditLine
-from aster_tui.domain.commands import TradingState
 from aster_tui.domain.documents import AgentDocument, PositionDocument, TradeDocument
 from aster_tui.domain.metrics import Metrics
 from aster_tui.domain.safeguards import Limits
 from aster_tui.domain.symbols import SymbolRules
 from aster_tui.domain.trading import Order, Position, PositionSide, Side
-from aster_tui.domain.views import ConsoleView, FeedState, RequestState
+from aster_tui.domain.views import ConsoleView, FeedState, RequestState, TradingState
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,10 +229,6 @@ class FeedHeard:
 
     name: str
     at: int
-
-
-#: Sources of errors that an operator must not miss: positions, orders and the feeds they are seen by.
-ALARMS = frozenset({"naked", "decision", "safeguard", "halt", "exchange", "stream", "worker"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from aster_tui.domain.audit import AuditLine
-from aster_tui.domain.commands import TradingState
-from aster_tui.domain.metrics import Metrics
-from aster_tui.domain.safeguards import Limits
-from aster_tui.domain.symbols import SymbolRules
+if TYPE_CHECKING:  # the first frame shows none of these, and making their classes takes 60 ms
+    from aster_tui.domain.audit import AuditLine
+    from aster_tui.domain.metrics import Metrics
+    from aster_tui.domain.safeguards import Limits
+    from aster_tui.domain.symbols import SymbolRules
+
+#: ``REDUCING``: only what makes positions smaller; ``HALTED``: nothing automatic at all. Persons may always
+#: reduce.
+TradingState = Literal["ACTIVE", "REDUCING", "HALTED"]
+#: Sources of errors that an operator must not miss: positions, orders and the feeds they are seen by.
+ALARMS = frozenset({"naked", "decision", "safeguard", "halt", "exchange", "stream", "worker"})
 
 #: ``failed``: it was tried and did not work; ``refused``: it was not tried; ``unknown``: something may be
 #: live; ``unreachable``: the exchange or the database did not answer.
@@ -187,6 +193,12 @@ class ConsoleView:
     mine: bool = False
 
 
+def _default_limits() -> Limits:
+    from aster_tui.domain.safeguards import Limits
+
+    return Limits()
+
+
 @dataclass(frozen=True, slots=True)
 class FleetSnapshot:
     """The whole fleet at one moment; ``version`` rises with every change."""
@@ -221,7 +233,7 @@ class FleetSnapshot:
     rules: Mapping[str, SymbolRules] = field(default_factory=dict)
     marks: Mapping[str, Decimal] = field(default_factory=dict)
     marks_at: Mapping[str, int] = field(default_factory=dict)
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = field(default_factory=_default_limits)
     #: Dead-man timers held here: seconds by (account, symbol).
     dead_man: Mapping[tuple[str, str], int] = field(default_factory=dict)
     initial_balance: Decimal = Decimal(1000)

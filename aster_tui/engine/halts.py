@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aster_tui.domain.commands import TradingState
 from aster_tui.domain.desk_state import FLEET
 from aster_tui.domain.documents import AgentDocument
 from aster_tui.domain.events import Control, ControlsChanged
+from aster_tui.domain.views import TradingState
 from aster_tui.engine.core import Core, now_ms
 from aster_tui.store.base import StoreError
 from aster_tui.store.mongo import MongoReader
