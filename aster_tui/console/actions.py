@@ -80,6 +80,7 @@ class Action:
     everywhere: bool = False
 
 
+NOT_ARMED = "not armed: press a to arm"
 #: Why what only concerns the screen has no command.
 SCREEN_ONLY = "it only concerns this screen"
 
@@ -95,7 +96,7 @@ def cannot_act(context: Context) -> str:
 
 def cannot_add_risk(context: Context) -> str:
     """Why nothing can be done now that makes a risk larger."""
-    return cannot_act(context) or ("" if context.armed else "not armed: press a to arm")
+    return cannot_act(context) or ("" if context.armed else NOT_ARMED)
 
 
 def cannot_write(context: Context) -> str:

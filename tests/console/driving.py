@@ -12,6 +12,8 @@ from aster_tui.console.app import TICK_SECONDS, ConsoleApp
 from aster_tui.console.details import Overlay
 from aster_tui.console.options import ConsoleOptions
 from aster_tui.console.pane import Pane
+from aster_tui.console.screens.confirm import Confirm
+from aster_tui.console.screens.dialog import Dialog
 from aster_tui.console.widgets.line import Line
 from tests.console.scripted import NOW, Scripted
 
@@ -62,6 +64,23 @@ def shown(app: ConsoleApp, name: str) -> str:
     """The text a pane paints."""
     widget = pane(app, name)
     return "\n".join(widget.render_line(y).text for y in range(widget.size.height))
+
+
+async def confirm(app: ConsoleApp, pilot: Pilot[None], key: str = "y") -> None:
+    """Read the question, then confirm it."""
+    await until(pilot, lambda: isinstance(app.screen, Confirm) and app.screen.was_seen)
+    await pilot.press(key)
+
+
+def said(app: ConsoleApp) -> str:
+    """All that the dialog on top says."""
+    return app.screen.text if isinstance(app.screen, Dialog) else ""
+
+
+def painted(app: ConsoleApp) -> str:
+    """The whole screen as text."""
+    strips = app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in line).rstrip() for line in strips)
 
 
 def overlay(app: ConsoleApp) -> str:

@@ -18,6 +18,7 @@ from aster_tui.domain.views import (
     FleetSnapshot,
     OrderView,
     PositionView,
+    RequestView,
     SyncView,
 )
 
@@ -171,6 +172,22 @@ def fleet(
         weight_used=214,
     )
     return replace(snapshot, **changes)
+
+
+def trading(**changes: Any) -> FleetSnapshot:
+    """A fleet whose real agents can trade: filters, marks and balances are known and fresh."""
+    told = fleet(
+        rules=rules(),
+        marks={symbol: price for symbol, (price, _, _) in PRICES.items()},
+        marks_at=dict.fromkeys(PRICES, NOW),
+    )
+    able = tuple(replace(a, wallet_at=NOW, available=D(900)) for a in told.agents)
+    return replace(told, agents=able, **changes)
+
+
+def answered(request_id: str, state: Any = "done", message: str = "", **document: Any) -> RequestView:
+    """What a request came to."""
+    return RequestView(request_id, "asked", "", state, NOW, NOW, message, document=document)
 
 
 class Scripted:

@@ -28,7 +28,7 @@ class Confirm(Dialog):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n", "dismiss", show=False, id="confirm.no"),
+        Binding("n", "leave", show=False, id="confirm.no"),
         Binding("enter", "enter", show=False, id="confirm.enter"),
     ]
     BELOW = 5
@@ -71,7 +71,7 @@ class Confirm(Dialog):
 
     def on_mount(self) -> None:
         """The focus: the word, or Cancel."""
-        super().on_mount()
+        # The base class's own handler is called by Textual.
         frame = self.query_one("#frame")
         frame.border_title = self._heading
         if self._word:

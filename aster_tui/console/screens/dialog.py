@@ -29,7 +29,7 @@ class Dialog(ModalScreen[None]):
     """A frame above the panes. A subclass says its text (:meth:`drawn`) and its widgets (:meth:`parts`)."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss", "close", show=False, id="dialog.close"),
+        Binding("escape", "leave", "close", show=False, id="dialog.close"),
         Binding("pageup", "scroll(-5)", show=False, id="dialog.pageup"),
         Binding("pagedown", "scroll(5)", show=False, id="dialog.pagedown"),
     ]
@@ -129,6 +129,10 @@ class Dialog(ModalScreen[None]):
         # What is below the text must never be pushed off the screen: the text scrolls instead.
         room = self.app.size.height * 9 // 10 - 2 - self.BELOW
         self.query_one("#body").styles.max_height = max(1, room)
+
+    def action_leave(self) -> None:
+        """Close it, and do nothing."""
+        self.dismiss()
 
     def action_scroll(self, by: int) -> None:
         """Scroll the text."""

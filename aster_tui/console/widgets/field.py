@@ -32,7 +32,7 @@ class Field(Input):
         text = one_line(event.text.strip())
         room = self._longest - len(self.value) + len(self.selected_text)
         if len(text) > room:
-            say = getattr(self.app, "say", None)
+            say = getattr(self.screen, "tell", None) or getattr(self.app, "say", None)
             if say is not None:
                 say(f"{len(text)} characters were pasted: cut to {max(0, room)}")
         if room > 0 and text:
