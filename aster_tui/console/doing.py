@@ -84,12 +84,12 @@ def _sync_one(app: ConsoleApp) -> None:
     if not agents:
         app.say("none of the marked rows is of a real agent")
         return
-    app.submit(SyncAgents(tuple(a.key for a in agents)))
+    app.acting.ask(SyncAgents(tuple(a.key for a in agents)))
     app.say(f"syncing {', '.join(a.name for a in agents)}")
 
 
 def _sync_all(app: ConsoleApp) -> None:
-    app.submit(SyncAgents())
+    app.acting.ask(SyncAgents())
     app.say("syncing all real agents")
 
 

@@ -86,9 +86,9 @@ async def test_s_syncs_the_selected_agent_and_shift_s_all() -> None:
     async with console(port) as (app, pilot):
         await pilot.press("j", "s")
         await pilot.press("S")
-        assert port.commands == [SyncAgents(("a1",)), SyncAgents()]
+        assert port.asked == [SyncAgents(("a1",)), SyncAgents()]
         await pilot.press("2", "s")
-        assert port.commands[-1] == SyncAgents(("a0",))
+        assert port.asked[-1] == SyncAgents(("a0",))
         assert "syncing NeuralSniper" in line(app, "footer")
 
 
@@ -267,7 +267,7 @@ async def test_a_cursor_on_the_first_row_stays_with_its_agent_but_with_the_newes
         assert pane(app, "agents").cursor_row.key == "a0"  # type: ignore[union-attr]
         assert pane(app, "orders").cursor_row.key == "o99"  # type: ignore[union-attr]
         await pilot.press("s")
-        assert port.commands == [SyncAgents(("a0",))]
+        assert port.asked == [SyncAgents(("a0",))]
 
 
 async def test_a_long_log_scrolls_with_the_cursor() -> None:

@@ -176,7 +176,7 @@ async def test_marks_survive_updates_filters_and_sorting_and_go_with_their_rows(
         assert app.hidden_marks() == 1
         assert "2 marked, 1 of them hidden" in str(pane(app, "agents").border_subtitle)
         await pilot.press("escape", "s")
-        assert port.commands == [SyncAgents(("a0", "a1"))]
+        assert port.asked == [SyncAgents(("a0", "a1"))]
         port.show(agents=port.snapshot().agents[1:])
         await until(pilot, lambda: app.selected_rows() == ("a1",))
         await pilot.press("escape")  # no filter left: the marks

@@ -70,7 +70,7 @@ async def test_the_palette_finds_an_action_and_does_it() -> None:
         options = app.screen.query_one(OptionList)
         await until(pilot, lambda: options.option_count and "sync all" in str(options.options[0].prompt))
         await pilot.press("enter")
-        await until(pilot, lambda: port.commands == [SyncAgents()])
+        await until(pilot, lambda: port.asked == [SyncAgents()])
 
 
 async def test_the_palette_shows_key_danger_and_why_not() -> None:
@@ -93,9 +93,9 @@ async def test_a_key_held_down_is_one_action_and_the_cursor_still_runs(
     port = Scripted()
     async with console(port) as (app, pilot):
         await pilot.press(*["S"] * 50)
-        assert port.commands == [SyncAgents()]
+        assert port.asked == [SyncAgents()]
         await pilot.press("j", "S")  # another key between: a press of its own
-        assert port.commands == [SyncAgents(), SyncAgents()]
+        assert port.asked == [SyncAgents(), SyncAgents()]
         await pilot.press(*["j"] * 30)
         assert pane(app, "agents").cursor_row.key == "a7"  # type: ignore[union-attr]
         monkeypatch.setattr(held, "REPEAT_SECONDS", 0.0)  # let go long enough
@@ -123,7 +123,7 @@ async def test_keys_of_the_settings_replace_an_actions_own_everywhere() -> None:
         assert overlay(app) == ""
         assert "f5 sync all" in line(app, "footer")
         await pilot.press("f5")
-        assert port.commands == [SyncAgents()]
+        assert port.asked == [SyncAgents()]
         await pilot.press("!")
         assert "ctrl+g !" in overlay(app)
 
@@ -195,7 +195,7 @@ async def test_a_terminal_too_small_to_see_what_a_key_does_does_nothing() -> Non
         await pilot.resize_terminal(120, 40)
         await until(pilot, lambda: not app.screen.has_class("small"))
         await pilot.press("S")
-        assert port.commands == [SyncAgents()]
+        assert port.asked == [SyncAgents()]
 
 
 def test_the_app_stays_small_however_many_actions_there_are() -> None:
