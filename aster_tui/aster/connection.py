@@ -57,6 +57,11 @@ class Connection:
         """Orders a minute and account that the venue takes, as last told."""
         return self._transport.gate.order_limit
 
+    @property
+    def weight_left(self) -> int:
+        """Request weight that the present minute has left for this address, as far as is known here."""
+        return self._transport.gate.left
+
     async def aclose(self) -> None:
         """Close the connections."""
         await self._transport.aclose()

@@ -110,6 +110,13 @@ class Gate:
         """Until when the venue told to send nothing (Unix seconds, local time); 0 or past when it is open."""
         return self._closed_until
 
+    @property
+    def left(self) -> int:
+        """Request weight that the present minute has left, as far as is known here."""
+        with self._lock:
+            self._turned()
+            return self.limit - self._weight.used
+
     def enter(self, path: str, cost: Cost, priority: Priority) -> int:
         """Take a request's cost, if it may go now; returns the minute it was taken in.
 

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 _BYTES = 8
+#: How long a source that insists waits for a signer's file.
+LOCK_SECONDS = 0.02
 
 
 class NonceSource:
@@ -23,11 +25,21 @@ class NonceSource:
     Args:
         folder: where the last nonce of each signer is kept, one file of eight bytes each, locked while it
             is read and written (a few µs). Without a folder the counter is this process's own.
+        insists: when the folder cannot be used, or its lock is not to be had soon, go on with this process's
+            own counter: for what must not wait for a disk. The venue refuses a nonce that another process
+            happens to use as well.
         clock_ns: Unix time in ns.
     """
 
-    def __init__(self, folder: Path | None = None, *, clock_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self,
+        folder: Path | None = None,
+        *,
+        insists: bool = False,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
         self._folder = folder
+        self._insists = insists
         self._clock_ns = clock_ns
         self._last: dict[str, int] = {}
         self._files: dict[str, int] = {}
@@ -45,10 +57,13 @@ class NonceSource:
         signer = signer.lower()
         now = self._clock_ns() // 1000 + self.offset_ms * 1000
         with self._lock:
-            if self._folder is None:
-                nonce = max(now, self._last.get(signer, 0) + 1)
-            else:
-                nonce = self._shared(signer, now)
+            nonce = max(now, self._last.get(signer, 0) + 1)
+            if self._folder is not None:
+                try:
+                    nonce = self._shared(signer, nonce)
+                except OSError:
+                    if not self._insists:
+                        raise
             self._last[signer] = nonce
         return nonce
 
@@ -63,20 +78,36 @@ class NonceSource:
                 os.close(descriptor)
             self._files.clear()
 
-    def _shared(self, signer: str, now: int) -> int:
+    def _shared(self, signer: str, least: int) -> int:
         descriptor = self._files.get(signer)
         if descriptor is None:
             descriptor = self._files[signer] = self._open(signer)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        self._lock_file(descriptor)
         try:
             kept = os.pread(descriptor, _BYTES, 0)
             # A file cut short by a full disk says nothing; ours and the clock's are then the best known.
             newest = int.from_bytes(kept, "big") if len(kept) == _BYTES else 0
-            nonce = max(now, newest + 1, self._last.get(signer, 0) + 1)
+            nonce = max(least, newest + 1)
             os.pwrite(descriptor, nonce.to_bytes(_BYTES, "big"), 0)
         finally:
             fcntl.flock(descriptor, fcntl.LOCK_UN)
         return nonce
+
+    def _lock_file(self, descriptor: int) -> None:
+        if not self._insists:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            return
+        # Whoever holds it does so for a few µs, unless it was stopped or its disk hangs.
+        deadline = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.0005)
+            else:
+                return
 
     def _open(self, signer: str) -> int:
         folder = self._folder

@@ -34,6 +34,18 @@ class PreparedOrder:
         return f"PreparedOrder({self.request}, nonce={self.nonce})"  # without the signature
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedBatch:
+    """Signed orders that were not sent yet and go together: one nonce fences them all."""
+
+    requests: tuple[OrderRequest, ...]
+    nonce: int
+    string: str
+
+    def __repr__(self) -> str:
+        return f"PreparedBatch({self.requests}, nonce={self.nonce})"  # without the signature
+
+
 class Trader(Observer):
     """Adds what changes an account. Nothing here is ever sent twice.
 
@@ -142,29 +154,47 @@ class Trader(Observer):
         return leverage if answer is None else model(models.LeverageAnswer, answer).leverage
 
     async def place_batch(self, requests: Sequence[OrderRequest]) -> tuple[Order | AnswerError, ...]:
-        """Place one to five orders at once (weight 5); they match concurrently, and each is answered in its
-        place by the order or by why it was refused.
+        """Prepare and send a batch. Raises what :meth:`prepare_batch` and :meth:`send_batch` raise."""
+        return await self.send_batch(self.prepare_batch(requests))
+
+    def prepare_batch(self, requests: Sequence[OrderRequest]) -> PreparedBatch:
+        """Sign one to five orders that go together, without sending them.
 
         Raises:
-            OutcomeUnknown: any of them may be live.
+            InvalidOrder: one of them, or their number, is refused here.
         """
         if not 1 <= len(requests) <= MOST_PLACED:
             raise InvalidOrder(f"a batch has one to {MOST_PLACED} orders, not {len(requests)}")
         rows = [dict(self.check(request)) for request in requests]
         asked = [("batchOrders", json.dumps(rows, separators=(",", ":")))]
-        return self._each(await self._signed("POST", "/fapi/v3/batchOrders", asked, changes=True), len(rows))
+        nonce = self._nonce()
+        return PreparedBatch(tuple(requests), nonce, self._signed_with(asked, nonce))
+
+    async def send_batch(self, prepared: PreparedBatch) -> tuple[Order | AnswerError, ...]:
+        """Send a batch (weight 5), once; its orders match concurrently, and each is answered in its place by
+        the order or by why it was refused.
+
+        Raises:
+            AnswerError: the venue refused all of it.
+            OutcomeUnknown: any of them may be live; fence the nonce, never send it again.
+            Unreachable: nothing was sent.
+        """
+        sending = self._once("POST", "/fapi/v3/batchOrders", prepared.string, changes=True)
+        return self._each(await self._explained(sending), len(prepared.requests))
 
     async def cancel_batch(
-        self, symbol: str, client_order_ids: Sequence[str]
+        self, symbol: str, client_order_ids: Sequence[str] = (), *, order_ids: Sequence[int] = ()
     ) -> tuple[Order | AnswerError, ...]:
-        """Cancel one to ten orders of a symbol at once (weight 1), each answered in its place."""
-        if not 1 <= len(client_order_ids) <= MOST_CANCELLED:
+        """Cancel one to ten orders of a symbol at once (weight 1), by either id, each answered in its
+        place."""
+        named: Sequence[str | int] = order_ids or client_order_ids
+        if not 1 <= len(named) <= MOST_CANCELLED:
             raise InvalidOrder(f"one to {MOST_CANCELLED} orders are cancelled at once")
         # The venue wants no space after a comma.
-        names = json.dumps(list(client_order_ids), separators=(",", ":"))
-        asked = [("symbol", symbol), ("origClientOrderIdList", names)]
+        listed = json.dumps(list(named), separators=(",", ":"))
+        asked = [("symbol", symbol), ("orderIdList" if order_ids else "origClientOrderIdList", listed)]
         answer = await self._signed("DELETE", "/fapi/v3/batchOrders", asked, changes=True)
-        return self._each(answer, len(client_order_ids))
+        return self._each(answer, len(named))
 
     async def modify_order(self, request: OrderRequest) -> Order:
         """Change price and quantity of the resting LIMIT order that has the request's client order id

@@ -75,7 +75,7 @@ class Flatten:
         thorough: read all open orders in both verifications; otherwise, in the first one, only those of the
             symbols that were touched (35 of request weight less).
         hints: what a live stream knows to be open: closed at once, before the exchange is asked.
-        strays: orders of other processes of this machine that may be under way.
+        strays_within_ms: how long "flat" waits to be told of :meth:`strays`.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Flatten:
         rules: Mapping[str, SymbolRules] | None = None,
         thorough: bool = True,
         hints: Iterable[Position] = (),
-        strays: Iterable[Stray] = (),
+        strays_within_ms: int = 0,
     ) -> None:
         self._symbols, self._rules, self._thorough = symbols, rules, thorough
         self._began, self._deadline = now, deadline
@@ -109,8 +109,7 @@ class Flatten:
                 leg.told(position.quantity, position.mark_price)
                 leg.hinted = True
                 self._before.add(leg.key)
-        for stray in strays:
-            self._doubts.stray(stray, now)
+        self._strays_until = now + strays_within_ms
 
     # What to do
 
@@ -130,7 +129,7 @@ class Flatten:
 
     def wakes(self, now: int) -> int:
         """When to ask for steps again at the latest."""
-        times = [self._deadline, *self._standing.wakes(), now + 2_000]
+        times = [self._deadline, *self._standing.wakes(), self._strays_until, now + 2_000]
         times += [self._began + UNREACHABLE_MS, self._began + RULES_WAIT_MS]
         times += [self._final_at + FINAL_MS] if self._final_at is not None else []
         times += [leg.not_before for leg in self._legs.values()]
@@ -218,10 +217,17 @@ class Flatten:
         """The symbols' filters are known."""
         self._rules = rules
 
+    def strays(self, strays: Iterable[Stray], now: int) -> None:
+        """What other processes of this machine may have under way: fenced before "flat" is said."""
+        self._strays_until = now
+        for stray in strays:
+            self._doubts.stray(stray, now)
+            self._mutated()
+
     def positions(self, step: ReadPositions, answer: Sequence[Position] | Failure, now: int) -> None:
         """Positions were read, or not."""
         if isinstance(answer, Failure):
-            self._positions.failed(step.number, now)
+            self._positions.failed(step.number, now, answer.retry_ms)
             self._standing.failed(answer, now)
             return
         self._standing.answered()
@@ -244,7 +250,7 @@ class Flatten:
     def orders(self, step: ReadOrders, answer: Sequence[Order] | Failure, now: int) -> None:
         """Open orders were read, or not."""
         if isinstance(answer, Failure):
-            self._orders.reading.failed(step.number, now)
+            self._orders.reading.failed(step.number, now, answer.retry_ms)
             self._standing.failed(answer, now)
             return
         self._standing.answered()
@@ -422,7 +428,7 @@ class Flatten:
             self._final_since = self._ticked()
 
     def _look_for_the_end(self, now: int) -> None:
-        if self._clean >= 2 and not self._doubts and not self._in_flight:
+        if self._clean >= 2 and not self._doubts and not self._in_flight and now >= self._strays_until:
             self._end = "flat"
             return
         if self._final_at is None:
@@ -478,6 +484,16 @@ class Flatten:
     def ended(self) -> bool:
         """Whether it goes on no more."""
         return self._end is not None
+
+    @property
+    def phase(self) -> Phase:
+        """What it is at."""
+        return self._phase()
+
+    @property
+    def verified(self) -> int:
+        """How often in a row the exchange said that nothing is open."""
+        return self._clean
 
     def report(self) -> AccountFlat:
         """How far it is."""

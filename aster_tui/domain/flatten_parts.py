@@ -168,11 +168,11 @@ class Reading:
         self.told = begun
         return True
 
-    def failed(self, number: int, now: int) -> None:
-        """One came to nothing."""
+    def failed(self, number: int, now: int, retry_ms: int = 0) -> None:
+        """One came to nothing; another is begun after ``retry_ms`` at the soonest."""
         self.under_way.pop(number, None)
         self.failures += 1
-        self.retry_at = now + pause_ms(self.failures)
+        self.retry_at = now + max(retry_ms, pause_ms(self.failures))
 
 
 def adds_risk(order: Order) -> bool:

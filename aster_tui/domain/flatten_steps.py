@@ -19,7 +19,8 @@ FailureKind = Literal["unsent", "unknown", "refused", "limited", "clock", "key"]
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a step did not do what it should. ``words`` are for people, ``code`` is the venue's (0 without)."""
+    """Why a step did not do what it should. ``words`` are for people, ``code`` is the venue's (0 without),
+    ``retry_ms`` is how long not to try again."""
 
     kind: FailureKind
     words: str
@@ -122,7 +123,8 @@ Positions = tuple[Position, ...]
 class Stray:
     """An order that another process of this machine may have under way: it is fenced before "flat" is said.
 
-    ``leg`` is set where it can only close, ``expires_at`` is when it cannot arrive any more.
+    ``leg`` is set where it can only close, ``expires_at`` is when it cannot arrive any more, by the clock of
+    the close-all.
     """
 
     nonce: int

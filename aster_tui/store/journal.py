@@ -16,7 +16,7 @@ import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -113,7 +113,12 @@ class Journal:
         Raises:
             StoreError: also when the client order id was used before: then nothing may be sent.
         """
-        await self._run(lambda: self._intend(replace(record, owner=self.owner)))
+        await self.intend_many((record,))
+
+    async def intend_many(self, records: Sequence[OrderRecord]) -> None:
+        """Write orders down before any of them is sent, all or none. Raises what :meth:`intend` raises."""
+        mine = [replace(record, owner=self.owner) for record in records]
+        await self._run(lambda: self._intend(mine))
 
     async def append(self, client_order_id: str, kind: Kind, at: int, data: Mapping[str, Any]) -> OrderRecord:
         """Write down what became of an order; returns what is known of it now.
@@ -121,7 +126,15 @@ class Journal:
         Raises:
             KeyError: no such order was intended here.
         """
-        return await self._run(lambda: self._append(client_order_id, kind, at, data))
+        (after,) = await self.append_many(((client_order_id, kind, at, data),))
+        return after
+
+    async def append_many(
+        self, entries: Sequence[tuple[str, Kind, int, Mapping[str, Any]]]
+    ) -> list[OrderRecord]:
+        """Write down what became of several orders, all or nothing; what is known of each now. Raises what
+        :meth:`append` raises."""
+        return await self._run(lambda: self._append(entries))
 
     async def error(self, error: ErrorRaised) -> None:
         """Keep an error, for the database."""
@@ -165,6 +178,11 @@ class Journal:
     async def take_over(self) -> list[OrderRecord]:
         """The unresolved orders of processes that are gone; they are this one's from now on."""
         return await self._run(self._take_over)
+
+    async def unresolved(self) -> list[tuple[OrderRecord, bool]]:
+        """The orders of which nobody knows yet if the exchange has them, whoever's they are, each with
+        whether its process is gone."""
+        return await self._run(self._unresolved)
 
     async def entries_after(self, mark: str, limit: int) -> list[Entry]:
         """The entries after a named mark, oldest first."""
@@ -263,37 +281,41 @@ class Journal:
             raise StoreError("the journal is closed", remedy="nothing is sent without it")
         return self._database
 
-    def _intend(self, record: OrderRecord) -> None:
+    def _intend(self, records: Sequence[OrderRecord]) -> None:
         with _transaction(self._db) as database:
-            database.execute(
-                "insert into orders values (?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    record.client_order_id,
-                    record.account,
-                    record.agent_id,
-                    record.symbol,
-                    record.state,
-                    record.owner,
-                    record.intent_at,
-                    _json(as_data(record)),
-                ),
-            )
-            self._insert(record.intent_at, record.client_order_id, "intent", as_data(record))
+            for record in records:
+                database.execute(
+                    "insert into orders values (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        record.client_order_id,
+                        record.account,
+                        record.agent_id,
+                        record.symbol,
+                        record.state,
+                        record.owner,
+                        record.intent_at,
+                        _json(as_data(record)),
+                    ),
+                )
+                self._insert(record.intent_at, record.client_order_id, "intent", as_data(record))
 
-    def _append(self, name: str, kind: Kind, at: int, data: Mapping[str, Any]) -> OrderRecord:
+    def _append(self, entries: Sequence[tuple[str, Kind, int, Mapping[str, Any]]]) -> list[OrderRecord]:
+        found: list[OrderRecord] = []
         with _transaction(self._db) as database:
-            known = self._order(name)
-            if known is None:
-                raise KeyError(name)
-            after = applied(known, kind, at, data)
-            if after == known:
-                return known  # late or doubled: nothing to write down
-            self._insert(at, name, kind, data)
-            database.execute(
-                "update orders set state = ?, owner = ?, record = ? where client_order_id = ?",
-                (after.state, after.owner, _json(as_data(after)), name),
-            )
-        return after
+            for name, kind, at, data in entries:
+                known = self._order(name)
+                if known is None:
+                    raise KeyError(name)
+                after = applied(known, kind, at, data)
+                found.append(after)
+                if after == known:
+                    continue  # late or doubled: nothing to write down
+                self._insert(at, name, kind, data)
+                database.execute(
+                    "update orders set state = ?, owner = ?, record = ? where client_order_id = ?",
+                    (after.state, after.owner, _json(as_data(after)), name),
+                )
+        return found
 
     def _insert(self, at: int, name: str, kind: str, data: Mapping[str, Any]) -> None:
         values = (at, name, kind, _json(data))
@@ -333,6 +355,10 @@ class Journal:
             if changed.rowcount:
                 taken.append(mine)
         return taken
+
+    def _unresolved(self) -> list[tuple[OrderRecord, bool]]:
+        found = self._select("state in ('intent', 'unknown')", [])
+        return [(r, r.owner != self.owner and self._gone(r.owner)) for r in found]
 
     def _gone(self, owner: str) -> bool:
         try:

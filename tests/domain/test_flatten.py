@@ -295,7 +295,8 @@ def test_a_lost_close_of_hedge_mode_is_not_sent_again_before_it_is_certain() -> 
 
 
 def test_a_stray_entry_keeps_flat_from_being_said_until_it_cannot_come() -> None:
-    machine = Flatten(0, deadline=DEADLINE, rules=RULES, strays=[Stray(77, expires_at=9_000)])
+    machine = Flatten(0, deadline=DEADLINE, rules=RULES, strays_within_ms=1_000)
+    machine.strays([Stray(77, expires_at=9_000)], 0)
     now, fences = 0, 0
     while not machine.ended and now < 30_000:
         for step in machine.next(now):

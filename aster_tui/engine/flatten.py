@@ -1,0 +1,282 @@
+"""Close-all: every account at once, each over its own connections, until the exchange says that it is flat.
+
+The same run serves the console, the command line and the drills. It needs no database and no screen; it goes
+on when whoever asked for it is gone, and ends by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
+
+import structlog
+
+from aster_tui.aster.errors import AsterError
+from aster_tui.aster.gate import Priority
+from aster_tui.aster.nonces import NonceSource
+from aster_tui.aster.rest import Observer
+from aster_tui.aster.trader import Trader
+from aster_tui.aster.venue import Venue
+from aster_tui.domain.flatten_report import AccountReport, FlattenReport
+from aster_tui.domain.incident import TraceLine
+from aster_tui.domain.symbols import SymbolRules
+from aster_tui.engine.core import now_ms
+from aster_tui.engine.flatten_account import ALL_ORDERS_WEIGHT, AccountRun, Terms, clock_ms, nothing_done
+from aster_tui.engine.flatten_book import FlattenBook
+from aster_tui.engine.flatten_targets import Target
+from aster_tui.engine.key_sources import KeyProblem
+
+log = structlog.get_logger(__name__)
+
+DEADLINE_SECONDS = 60.0
+#: A request that is not answered by then is given up: in an emergency a second look is better than a wait.
+REQUEST_SECONDS = 3.0
+PROGRESS_SECONDS = 0.1
+RULES_RETRY_SECONDS = 0.3
+#: Request weight of one account, at the most and at the least, on its way to flat.
+THOROUGH_WEIGHT, SPARING_WEIGHT = 143, 110
+#: Request weight kept for each account that is still open: its closes and what they must be read by.
+KEPT_WEIGHT = 20
+MINUTE_WEIGHT = 2_400
+
+Halt = Callable[[], Awaitable[str]]
+
+
+class FlattenRun:
+    """One close-all.
+
+    Args:
+        nonces: made with ``insists``, and with the clock's offset where it is known.
+        targets: the accounts; more may be added while it runs.
+        symbols: the only symbols to close; empty for all.
+        deadline_s: when to give up; None for :data:`DEADLINE_SECONDS`, and a minute more for each time the
+            accounts need more request weight than a minute has.
+        rules: the symbols' filters where they are known; otherwise they are read beside the rest.
+        halt: stops new risk, and says in words how far it got. It is begun first and never waited for before
+            closing.
+        on_progress: told the report every :data:`PROGRESS_SECONDS` while it changes, and at the end.
+    """
+
+    def __init__(
+        self,
+        venue: Venue,
+        nonces: NonceSource,
+        targets: Iterable[Target],
+        *,
+        symbols: frozenset[str] = frozenset(),
+        deadline_s: float | None = None,
+        rules: Mapping[str, SymbolRules] | None = None,
+        book: FlattenBook | None = None,
+        halt: Halt | None = None,
+        on_progress: Callable[[FlattenReport], None] | None = None,
+    ) -> None:
+        self._venue, self._nonces, self._rules = venue, nonces, rules
+        self._targets = {target.key: target for target in targets}
+        self._symbols = symbols
+        self._book = book or FlattenBook(None)
+        self._halt = halt
+        self._on_progress = on_progress or (lambda report: None)
+        self.run_id = secrets.token_hex(6)
+        self.trace: list[TraceLine] = []
+        self._began, self._began_at = clock_ms(), now_ms()
+        count = max(1, len(self._targets))
+        minutes = 0 if deadline_s is not None else count * SPARING_WEIGHT // MINUTE_WEIGHT
+        seconds = (deadline_s if deadline_s is not None else DEADLINE_SECONDS) + 60 * minutes
+        self._terms = Terms(
+            self.run_id,
+            self._began + int(seconds * 1000),
+            symbols,
+            thorough=count * THOROUGH_WEIGHT <= MINUTE_WEIGHT,
+        )
+        self._runs: dict[str, AccountRun] = {}
+        self._ended: dict[str, AccountReport] = {}
+        self._verified: list[int] = []
+        self._strays: asyncio.Task[None] | None = None
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._public: Observer | None = None
+        self._halt_words = ""
+        self._notes: list[str] = []
+        self._stopped = ""
+        self._dirty = True
+        self._finished = False
+        self._elapsed_ms = 0
+
+    # From outside, on the loop it runs on
+
+    def add(self, targets: Iterable[Target]) -> tuple[Target, ...]:
+        """Close these accounts, too; those that were not in it already."""
+        fresh = tuple(t for t in targets if t.key not in self._targets)
+        for target in fresh:
+            self._targets[target.key] = target
+            if self._public is not None and not self._finished:
+                self._start(target)
+        return fresh
+
+    def note(self, words: str) -> None:
+        """Something the report is to say."""
+        self._notes.append(words)
+        self._dirty = True
+
+    def stop(self, why: str) -> None:
+        """Send nothing new any more; what is left is read once more and named."""
+        self._stopped = why
+        for run in self._runs.values():
+            run.stop(why)
+
+    def report(self) -> FlattenReport:
+        """How far it is."""
+        accounts = []
+        for key, target in self._targets.items():
+            run = self._runs.get(key)
+            known = self._ended.get(key) or (run.report() if run is not None else None)
+            accounts.append(known or nothing_done(target, ""))
+        return FlattenReport(
+            accounts=tuple(accounts),
+            began_at=self._began_at,
+            elapsed_ms=self._elapsed_ms or clock_ms() - self._began,
+            ended=self._finished,
+            verified_at=max(self._verified, default=None),
+            symbols=tuple(sorted(self._symbols)),
+            halt=self._halt_words,
+            journal=self._book.trouble,
+            notes=tuple(self._notes),
+        )
+
+    async def run(self) -> FlattenReport:
+        """Flatten; the report at the end. It raises nothing: what goes wrong is in the report."""
+        self._book.start()
+        self._public = Observer(
+            self._venue, nonces=self._nonces, timeout_s=REQUEST_SECONDS, priority=Priority.EMERGENCY
+        )
+        beside = [asyncio.create_task(part()) for part in (self._stop_risk, self._read_rules, self._tell)]
+        self._strays = asyncio.create_task(self._find_strays())
+        try:
+            for target in self._targets.values():
+                self._start(target)
+            while waiting := [task for task in self._tasks.values() if not task.done()]:
+                await asyncio.wait(waiting)
+            self._elapsed_ms = clock_ms() - self._began
+            self._on_progress(self.report())
+        finally:
+            for task in (*beside[1:], self._strays):
+                task.cancel()
+            await asyncio.wait({*beside[1:], self._strays})
+            await self._public.aclose()
+            await self._book.close()
+            await self._await_halt(beside[0])
+        self._finished = True
+        report = self.report()
+        self._on_progress(report)
+        return report
+
+    # Beside the accounts
+
+    async def _stop_risk(self) -> None:
+        if self._halt is None:
+            return
+        try:
+            self._halt_words = await self._halt()
+        except Exception as error:  # a halt that fails must not touch the close
+            log.exception("the halt of a close-all broke")
+            self._halt_words = f"NOT halted: {type(error).__name__}: {error}"
+        self._dirty = True
+
+    async def _await_halt(self, task: asyncio.Task[None]) -> None:
+        """The halt has had all the time of the close; a little more, and it is said that it did not end."""
+        await asyncio.wait({task}, timeout=REQUEST_SECONDS)
+        if not task.done():
+            self._halt_words = "it is not known whether the halt reached everybody"
+            task.cancel()
+            await asyncio.wait({task})
+
+    async def _read_rules(self) -> None:
+        """The exchange's time and the symbols' filters, beside the first readings."""
+        await asyncio.gather(self._measure_clock(), self._learn())
+
+    async def _measure_clock(self) -> None:
+        if self._public is not None:
+            try:
+                await self._public.measure_clock()
+            except AsterError as error:
+                log.warning("the clock was not measured", error=error.message)
+
+    async def _learn(self) -> None:
+        while self._rules is None and self._public is not None:
+            try:
+                self._rules = (await self._public.exchange_info()).rules
+            except AsterError as error:
+                log.warning("the filters were not read", error=error.message)
+                await asyncio.sleep(RULES_RETRY_SECONDS)
+        for run in self._runs.values():
+            run.learned(self._rules or {})
+
+    async def _find_strays(self) -> None:
+        self._found = await self._book.unresolved()
+        for run in self._runs.values():
+            run.strays(self._found)
+
+    async def _tell(self) -> None:
+        while True:
+            await asyncio.sleep(PROGRESS_SECONDS)
+            if self._dirty:
+                self._dirty = False
+                self._on_progress(self.report())
+
+    # Accounts
+
+    def _start(self, target: Target) -> None:
+        self._tasks[target.key] = asyncio.create_task(self._flatten(target))
+
+    async def _flatten(self, target: Target) -> None:
+        try:
+            wallet = await asyncio.to_thread(target.open_wallet)
+        except KeyProblem as problem:
+            self._ended[target.key] = nothing_done(target, str(problem))
+            self._dirty = True
+            return
+        client = Trader(
+            self._venue,
+            wallet,
+            nonces=self._nonces,
+            timeout_s=REQUEST_SECONDS,
+            priority=Priority.EMERGENCY,
+        )
+        run = self._runs[target.key] = AccountRun(
+            target,
+            client,
+            self._terms,
+            self._book,
+            self._rules,
+            began=self._began,
+            may_read_all=self._may_read_all,
+            on_change=self._changed,
+            trace=self.trace.append,
+        )
+        if self._strays is not None and self._strays.done() and not self._strays.cancelled():
+            run.strays(self._found)
+        if self._stopped:
+            run.stop(self._stopped)
+        try:
+            await run.run()
+        except Exception as error:  # one account must not take the others down
+            log.exception("the close-all of an account broke")
+            words = f"something unexpected: {type(error).__name__}: {error}"
+            self._ended[target.key] = replace(run.report(), problem=words, reached=True)
+        else:
+            self._ended[target.key] = run.report()
+        if run.verified_at is not None:
+            self._verified.append(run.verified_at)
+        self._changed()
+
+    def _changed(self) -> None:
+        self._dirty = True
+
+    def _may_read_all(self) -> bool:
+        """Reading all open orders costs much: what closing needs of this minute is kept back. When there is
+        nothing left to close it is tried, and the venue says if it has had enough."""
+        still_open = sum(1 for run in self._runs.values() if not run.closed)
+        if self._public is None or not still_open:
+            return True
+        return self._public.weight_left - ALL_ORDERS_WEIGHT >= KEPT_WEIGHT * still_open
