@@ -97,7 +97,7 @@ def configure(state: Path, level: str = "info") -> Callable[[], None]:
     root.handlers = [queued]
     root.setLevel(level.upper())
     # Their debug lines carry whole requests; ours say what matters.
-    for noisy in ("httpx", "httpcore", "websockets", "pymongo", "asyncio"):
+    for noisy in ("websockets", "pymongo", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import json
-import ssl
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
-
-import httpx
 
 from aster_tui.aster.errors import (
     AnswerError,
@@ -20,18 +16,13 @@ from aster_tui.aster.errors import (
     Unreachable,
 )
 from aster_tui.aster.gate import Priority, cost_of, gate_of
+from aster_tui.aster.http import Answer, Http, Lost, NotSent
 from aster_tui.domain.meanings import meaning
 
 WEIGHT_HEADER, ORDERS_HEADER = "x-mbx-used-weight-1m", "x-mbx-order-count-1m"
 TOO_MANY_ORDERS = -1015
 #: How much of an answer is kept for a person to look at.
 _RAW_SHOWN = 300
-
-
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    """One context for all clients: loading the certificates takes longer than a request."""
-    return httpx.create_ssl_context(trust_env=False)
 
 
 class Transport:
@@ -51,13 +42,7 @@ class Transport:
         self._account = account
         self._on_weight = on_weight
         self.gate = gate_of(base)
-        self._http = httpx.AsyncClient(
-            verify=_tls() if base.startswith("https:") else False,  # no TLS, so no certificates to load
-            timeout=httpx.Timeout(timeout_s),
-            limits=httpx.Limits(max_connections=20, max_keepalive_connections=10, keepalive_expiry=60),
-            trust_env=False,
-            follow_redirects=False,
-        )
+        self._http = Http(base, timeout_s)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -74,24 +59,19 @@ class Transport:
         Raises:
             AsterError: one of its subclasses.
         """
-        request = self._request(method, path, string)
         cost = cost_of(method, path, string, self._account)
         minute = self.gate.enter(path, cost, max(priority, Priority.ORDERS) if changes else priority)
         weight = orders = None
         try:
-            answer = await self._http.send(request)
+            answer = await self._http.request(method, path, string)
             weight, orders = _told(answer, WEIGHT_HEADER), _told(answer, ORDERS_HEADER)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        except NotSent as error:
             raise Unreachable(
-                f"{self._host} cannot be reached: {_words(error)}",
+                f"{self._host} cannot be reached: {error}",
                 remedy="check the network and rest_url; nothing was sent",
             ) from error
-        except RuntimeError as error:
-            if not self._http.is_closed:
-                raise
-            raise Unreachable("the connection was closed here; nothing was sent") from error
-        except httpx.TransportError as error:
-            raise self._lost(method, path, _words(error), changes) from error
+        except Lost as error:
+            raise self._lost(method, path, str(error), changes) from error
         finally:
             self.gate.leave(cost, minute, weight=weight, orders=orders)
         if weight is not None and self._on_weight is not None:
@@ -102,20 +82,6 @@ class Transport:
     def _host(self) -> str:
         return self._base.split("://", 1)[-1]
 
-    def _request(self, method: str, path: str, string: str) -> httpx.Request:
-        if method != "GET":
-            headers = {"Content-Type": "application/x-www-form-urlencoded"}
-            return self._http.build_request(
-                method, self._base + path, content=string.encode(), headers=headers
-            )
-        request = self._http.build_request(
-            method, f"{self._base}{path}?{string}" if string else self._base + path
-        )
-        if request.url.query != string.encode():
-            # The signature covers the raw string: a re-encoded one would be another request.
-            raise MalformedAnswer(f"{path}: the query would be sent in another spelling than it was signed")
-        return request
-
     def _lost(self, method: str, path: str, why: str, changes: bool) -> AsterError:
         if changes:
             return OutcomeUnknown(
@@ -124,35 +90,35 @@ class Transport:
             )
         return Unreachable(f"{self._host} did not answer {path}: {why}", remedy="it is asked again by itself")
 
-    def _parse(self, answer: httpx.Response, method: str, path: str, changes: bool) -> Any:
+    def _parse(self, answer: Answer, method: str, path: str, changes: bool) -> Any:
         raw = answer.text[:_RAW_SHOWN]
         try:
             body = json.loads(answer.text, parse_float=Decimal)
         except ValueError:
             body = None
         number, text = _code(body)
-        if answer.status_code < 400 and number >= 0:
+        if answer.status < 400 and number >= 0:
             return self._whole(body, raw, method, path, changes)
-        found = meaning(answer.status_code, number, text, changes=changes)
-        if answer.status_code >= 500 or found.kind == "unknown":
-            error = self._lost(method, path, f"HTTP {answer.status_code}", changes)
-            error.code, error.raw = str(number or f"HTTP {answer.status_code}"), raw
+        found = meaning(answer.status, number, text, changes=changes)
+        if answer.status >= 500 or found.kind == "unknown":
+            error = self._lost(method, path, f"HTTP {answer.status}", changes)
+            error.code, error.raw = str(number or f"HTTP {answer.status}"), raw
             raise error
         if found.kind in ("rate-limited", "banned"):
-            limited = RateLimited(answer.status_code, number, text, _retry_after(answer), raw)
+            limited = RateLimited(answer.status, number, text, _retry_after(answer), raw)
             if number == TOO_MANY_ORDERS:
                 self.gate.refused_orders(self._account, limited.retry_after_s)
             else:
                 self.gate.refused(limited.retry_after_s, banned=found.kind == "banned")
             raise limited
-        if body is None and answer.status_code != 403:
+        if body is None and answer.status != 403:
             raise MalformedAnswer(
-                f"HTTP {answer.status_code} without JSON from {path}",
-                code=f"HTTP {answer.status_code}",
+                f"HTTP {answer.status} without JSON from {path}",
+                code=f"HTTP {answer.status}",
                 remedy="is rest_url the address of the API?",
                 raw=raw,
             )
-        raise AnswerError(answer.status_code, number, text or answer.reason_phrase, raw, changes=changes)
+        raise AnswerError(answer.status, number, text or answer.reason, raw, changes=changes)
 
     def _whole(self, body: Any, raw: str, method: str, path: str, changes: bool) -> Any:
         """The body of a good answer, unless it is no JSON at all."""
@@ -180,15 +146,11 @@ def _code(body: Any) -> tuple[int, str]:
         return 0, str(body.get("msg", ""))
 
 
-def _told(answer: httpx.Response, header: str) -> int | None:
+def _told(answer: Answer, header: str) -> int | None:
     value = answer.headers.get(header, "")
     return int(value) if value.isascii() and value.isdigit() else None
 
 
-def _retry_after(answer: httpx.Response) -> float:
+def _retry_after(answer: Answer) -> float:
     value = answer.headers.get("retry-after", "")
     return float(value) if value.isdigit() else 60.0
-
-
-def _words(error: Exception) -> str:
-    return str(error) or type(error).__name__

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import json
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -84,3 +86,18 @@ def test_a_cut_file_and_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
         NonceSource(tmp_path / "file" / "below").next("0xAB")
     with pytest.raises(OSError, match="no file"):
         NonceSource(tmp_path).next("../../etc")
+
+
+def test_one_that_insists_goes_on_without_its_folder_and_waits_for_no_lock(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    nonces = NonceSource(tmp_path / "file" / "below", insists=True)
+    assert nonces.next("0xAB") < nonces.next("0xAB")
+
+    shared = NonceSource(tmp_path, insists=True)
+    first = shared.next("0xAB")
+    with (tmp_path / "0xab").open() as held:  # a process that was stopped while it held the lock
+        fcntl.flock(held, fcntl.LOCK_EX)
+        began = time.monotonic()
+        assert shared.next("0xAB") > first
+        assert time.monotonic() - began < 5
+    assert shared.next("0xAB") > first

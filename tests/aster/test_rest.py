@@ -139,6 +139,7 @@ def test_the_observer_has_no_way_to_trade() -> None:
         *("prepare_order", "send_order", "place_order", "test_order", "fence"),
         *("cancel_order", "cancel_all", "set_leverage", "place_batch", "cancel_batch", "modify_order"),
         *("set_countdown", "set_hedge_mode", "set_margin_type", "check", "rules"),
+        *("prepare_batch", "send_batch"),
     }
     for kind in (Observer, Reports, Connection):
         assert "changes=True" not in inspect.getsource(kind)

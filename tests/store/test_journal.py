@@ -107,3 +107,28 @@ async def test_many_processes_may_write_at_once(tmp_path: Path) -> None:
     for journal in journals:
         await journal.close()
     assert oct((tmp_path / "journal" / FILE).stat().st_mode & 0o777) == "0o600"
+
+
+async def test_many_are_written_together_or_not_at_all(tmp_path: Path) -> None:
+    journal = await opened(tmp_path)
+    both = (INTENT, replace(INTENT, client_order_id="b"))
+    await journal.intend_many(both)
+    with pytest.raises(StoreError, match="holds this order already"):
+        await journal.intend_many((replace(INTENT, client_order_id="c"), INTENT))
+    assert await journal.order("c") is None
+    after = await journal.append_many((("a", "refused", 5, {"code": "-1"}), ("b", "unknown", 6, {})))
+    assert [r.state for r in after] == ["refused", "unknown"]
+    with pytest.raises(KeyError):
+        await journal.append_many((("b", "resolved", 7, {"word": "never-placed"}), ("x", "unknown", 7, {})))
+    assert [r.state for r in await journal.orders()] == ["refused", "unknown"]
+    await journal.close()
+
+
+async def test_what_is_unresolved_is_told_with_whether_its_process_is_gone(tmp_path: Path) -> None:
+    one, two = await opened(tmp_path), await opened(tmp_path)
+    await one.intend(INTENT)
+    await two.intend(replace(INTENT, client_order_id="b"))
+    assert {r.client_order_id: gone for r, gone in await two.unresolved()} == {"a": False, "b": False}
+    await one.close()
+    assert {r.client_order_id: gone for r, gone in await two.unresolved()} == {"a": True, "b": False}
+    await two.close()
