@@ -182,7 +182,7 @@ def trading(**changes: Any) -> FleetSnapshot:
         marks_at=dict.fromkeys(PRICES, NOW),
     )
     able = tuple(replace(a, wallet_at=NOW, available=D(900)) for a in told.agents)
-    return replace(told, agents=able, **changes)
+    return replace(told, **{"agents": able, **changes})
 
 
 def answered(request_id: str, state: Any = "done", message: str = "", **document: Any) -> RequestView:

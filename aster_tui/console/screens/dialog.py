@@ -30,9 +30,10 @@ class Dialog(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "close", show=False, id="dialog.close"),
-        Binding("pageup", "scroll(-5)", show=False, id="dialog.pageup"),
-        Binding("pagedown", "scroll(5)", show=False, id="dialog.pagedown"),
+        Binding("pageup", "page(-1)", show=False, id="dialog.pageup"),
+        Binding("pagedown", "page(1)", show=False, id="dialog.pagedown"),
     ]
+    AUTO_FOCUS: ClassVar[str | None] = "*"
     HEADING: ClassVar[str] = ""
     HINT: ClassVar[str] = "esc closes"
     #: Lines that the widgets below the text need.
@@ -134,9 +135,10 @@ class Dialog(ModalScreen[None]):
         """Close it, and do nothing."""
         self.dismiss()
 
-    def action_scroll(self, by: int) -> None:
-        """Scroll the text."""
-        self.query_one("#body").scroll_relative(y=by, animate=False)
+    def action_page(self, by: int) -> None:
+        """Scroll the text by what is seen of it."""
+        body = self.query_one("#body")
+        body.scroll_relative(y=by * max(1, body.size.height - 1), animate=False)
 
 
 class Keys(Widget):

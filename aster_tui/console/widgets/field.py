@@ -24,6 +24,7 @@ class Field(Input):
         super().__init__(value, max_length=longest, compact=True, select_on_focus=False, **more)
         self.cursor_blink = False
         self._longest = longest
+        self.cursor_position = len(value)
 
     def _on_paste(self, event: events.Paste) -> None:
         # Textual would take the first line and drop what is too long without a word.
