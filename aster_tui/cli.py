@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from aster_tui import __version__
+from aster_tui.cli_flatten import EMERGENCY
 from aster_tui.cli_operator import COMMANDS, settings_of
 from aster_tui.exits import FAILED
 
@@ -202,7 +203,7 @@ def _missing_extra(error: ModuleNotFoundError) -> NoReturn:
     sys.exit(FAILED)
 
 
-for command in COMMANDS:
+for command in (*COMMANDS, *EMERGENCY):
     main.add_command(command)
 
 

@@ -116,6 +116,14 @@ def configure(state: Path, level: str = "info") -> Callable[[], None]:
     return close
 
 
+def silence() -> None:
+    """Write no log at all: for what must go on where the log file cannot be written."""
+    logging.getLogger().handlers = [logging.NullHandler()]
+    structlog.configure(
+        logger_factory=structlog.ReturnLoggerFactory(), processors=[structlog.dev.set_exc_info]
+    )
+
+
 class _Queued(logging.handlers.QueueHandler):
     """Hands records over whole: the formatter behind the queue wants the event, not its text."""
 

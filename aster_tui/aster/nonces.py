@@ -17,6 +17,8 @@ from pathlib import Path
 _BYTES = 8
 #: How long a source that insists waits for a signer's file.
 LOCK_SECONDS = 0.02
+#: A nonce that is ahead of the exchange's time by more came from a clock that was wrong.
+FAR_AHEAD_US = 3_000_000
 
 
 class NonceSource:
@@ -25,9 +27,10 @@ class NonceSource:
     Args:
         folder: where the last nonce of each signer is kept, one file of eight bytes each, locked while it
             is read and written (a few µs). Without a folder the counter is this process's own.
-        insists: when the folder cannot be used, or its lock is not to be had soon, go on with this process's
-            own counter: for what must not wait for a disk. The venue refuses a nonce that another process
-            happens to use as well.
+        insists: for what must not wait. When the folder cannot be used, or its lock is not to be had soon, go
+            on with this process's own counter; and where nonces were given by a clock far ahead of the
+            exchange's, which it all refuses, go back to its time instead of counting on. A nonce that happens
+            to be used twice the venue refuses.
         clock_ns: Unix time in ns.
     """
 
@@ -57,7 +60,7 @@ class NonceSource:
         signer = signer.lower()
         now = self._clock_ns() // 1000 + self.offset_ms * 1000
         with self._lock:
-            nonce = max(now, self._last.get(signer, 0) + 1)
+            nonce = self._after(now, self._last.get(signer, 0))
             if self._folder is not None:
                 try:
                     nonce = self._shared(signer, nonce)
@@ -87,11 +90,16 @@ class NonceSource:
             kept = os.pread(descriptor, _BYTES, 0)
             # A file cut short by a full disk says nothing; ours and the clock's are then the best known.
             newest = int.from_bytes(kept, "big") if len(kept) == _BYTES else 0
-            nonce = max(least, newest + 1)
+            nonce = self._after(least, newest)
             os.pwrite(descriptor, nonce.to_bytes(_BYTES, "big"), 0)
         finally:
             fcntl.flock(descriptor, fcntl.LOCK_UN)
         return nonce
+
+    def _after(self, least: int, newest: int) -> int:
+        if self._insists and newest > least + FAR_AHEAD_US:
+            return least
+        return max(least, newest + 1)
 
     def _lock_file(self, descriptor: int) -> None:
         if not self._insists:

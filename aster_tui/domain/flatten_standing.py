@@ -54,7 +54,8 @@ class Standing:
             else:
                 self.hold_until = max(self.hold_until, now + failure.retry_ms)
             self.batch = max(1, self.batch // 2) if orders else self.batch
-        elif failure.kind == "clock":
+        elif failure.kind == "clock" and not self.clock_doubted:
+            # What was under way with the same wrong time tells nothing new.
             self.clock_doubted = True
             self._clock_refusals += 1
             self.clock_at = now + pause_ms(self._clock_refusals)

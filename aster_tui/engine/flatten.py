@@ -41,6 +41,9 @@ THOROUGH_WEIGHT, SPARING_WEIGHT = 143, 110
 KEPT_WEIGHT = 20
 MINUTE_WEIGHT = 2_400
 
+#: What stands for the accounts that are not known yet, among the accounts.
+_MORE = ""
+
 Halt = Callable[[], Awaitable[str]]
 
 
@@ -102,6 +105,7 @@ class FlattenRun:
         self._dirty = True
         self._finished = False
         self._elapsed_ms = 0
+        self._ended_at = self._began
 
     # From outside, on the loop it runs on
 
@@ -144,8 +148,12 @@ class FlattenRun:
             notes=tuple(self._notes),
         )
 
-    async def run(self) -> FlattenReport:
-        """Flatten; the report at the end. It raises nothing: what goes wrong is in the report."""
+    async def run(self, more: Awaitable[Iterable[Target]] | None = None) -> FlattenReport:
+        """Flatten; the report at the end. It raises nothing: what goes wrong is in the report.
+
+        Args:
+            more: accounts that become known meanwhile; it must end in its own time and raise nothing.
+        """
         self._book.start()
         self._public = Observer(
             self._venue, nonces=self._nonces, timeout_s=REQUEST_SECONDS, priority=Priority.EMERGENCY
@@ -153,11 +161,13 @@ class FlattenRun:
         beside = [asyncio.create_task(part()) for part in (self._stop_risk, self._read_rules, self._tell)]
         self._strays = asyncio.create_task(self._find_strays())
         try:
-            for target in self._targets.values():
+            for target in [*self._targets.values()]:
                 self._start(target)
+            if more is not None:
+                self._tasks[_MORE] = asyncio.create_task(self._add_later(more))
             while waiting := [task for task in self._tasks.values() if not task.done()]:
                 await asyncio.wait(waiting)
-            self._elapsed_ms = clock_ms() - self._began
+            self._elapsed_ms = self._ended_at - self._began
             self._on_progress(self.report())
         finally:
             for task in (*beside[1:], self._strays):
@@ -226,6 +236,9 @@ class FlattenRun:
 
     # Accounts
 
+    async def _add_later(self, more: Awaitable[Iterable[Target]]) -> None:
+        self.add(await more)
+
     def _start(self, target: Target) -> None:
         self._tasks[target.key] = asyncio.create_task(self._flatten(target))
 
@@ -268,6 +281,7 @@ class FlattenRun:
             self._ended[target.key] = run.report()
         if run.verified_at is not None:
             self._verified.append(run.verified_at)
+        self._ended_at = clock_ms()
         self._changed()
 
     def _changed(self) -> None:
@@ -276,7 +290,8 @@ class FlattenRun:
     def _may_read_all(self) -> bool:
         """Reading all open orders costs much: what closing needs of this minute is kept back. When there is
         nothing left to close it is tried, and the venue says if it has had enough."""
-        still_open = sum(1 for run in self._runs.values() if not run.closed)
+        runs = [self._runs.get(key) for key in self._targets if key not in self._ended]
+        still_open = sum(1 for run in runs if run is None or not run.closed)
         if self._public is None or not still_open:
             return True
         return self._public.weight_left - ALL_ORDERS_WEIGHT >= KEPT_WEIGHT * still_open

@@ -101,3 +101,17 @@ def test_one_that_insists_goes_on_without_its_folder_and_waits_for_no_lock(tmp_p
         assert shared.next("0xAB") > first
         assert time.monotonic() - began < 5
     assert shared.next("0xAB") > first
+
+
+def test_one_that_insists_goes_back_to_the_exchange_s_time_after_a_clock_that_was_far_ahead(
+    tmp_path: Path,
+) -> None:
+    wrong = NonceSource(tmp_path, clock_ns=lambda: 1_120_000_000_000)
+    assert wrong.next("0xAB") == 1_120_000_000
+    right = NonceSource(tmp_path, insists=True, clock_ns=lambda: 1_000_000_000_000)
+    assert [right.next("0xAB") for _ in range(3)] == [1_000_000_000, 1_000_000_001, 1_000_000_002]
+    own = NonceSource(insists=True, clock_ns=lambda: 1_000_000_000_000)
+    own.offset_ms = 120_000
+    assert own.next("0xAB") == 1_120_000_000
+    own.offset_ms = 0
+    assert [own.next("0xAB"), own.next("0xAB")] == [1_000_000_000, 1_000_000_001]

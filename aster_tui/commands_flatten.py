@@ -1,0 +1,460 @@
+"""``aster-tui close-all``: flatten, and prove it. It needs no database, no console and no screen.
+
+It begins with what this machine knows and adds what the database knows when that answers. A terminal that
+hangs or is gone holds nothing up: what is said on the way is said by a thread of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from aster_tui import logs
+from aster_tui.aster.nonces import NonceSource
+from aster_tui.aster.venue import Venue
+from aster_tui.config import Settings, agent_environment
+from aster_tui.domain.documents import AgentDocument
+from aster_tui.domain.flatten_report import AccountReport, FlattenReport, counted, document
+from aster_tui.domain.symbols import plain, symbol_of
+from aster_tui.domain.trading import account_key
+from aster_tui.engine.flatten import FlattenRun
+from aster_tui.engine.flatten_book import FlattenBook
+from aster_tui.engine.flatten_database import DatabaseProblem, DatabaseProcess
+from aster_tui.engine.flatten_preview import AccountPreview, preview
+from aster_tui.engine.flatten_targets import Scope, Target, known_here, scope_of
+from aster_tui.engine.identity import identity
+from aster_tui.engine.incidents import keep_incident
+from aster_tui.exits import DONE, FAILED, REFUSED, UNKNOWN, UNREACHABLE, USAGE
+from aster_tui.store.journal import Journal
+
+EXITS = {"flat": DONE, "left": FAILED, "doubtful": UNKNOWN, "refused": REFUSED, "unreachable": UNREACHABLE}
+#: How long the accounts that only the database knows are waited for; nothing else waits for it.
+DATABASE_SECONDS = 4.0
+WORD = "close"
+
+
+def close_all(
+    settings: Settings,
+    names: tuple[str, ...],
+    symbols: tuple[str, ...],
+    deadline_s: float | None,
+    *,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Flatten everything, or agents' accounts, or symbols; returns the exit code."""
+    voice = Voice()
+    if settings.watching:
+        return _refused(voice, "read-only: nothing was closed", REFUSED, "refused", as_json)
+    if not yes and not sys.stdin.isatty():
+        return _refused(voice, "without a terminal this wants --yes", USAGE, "usage", as_json)
+    command = CloseAll(settings, names, frozenset(map(symbol_of, symbols)), deadline_s, voice)
+    with _logging(settings):
+        code = asyncio.run(command.run(yes=yes, as_json=as_json))
+    if command.disk_hangs:
+        # Threads that wait for the disk would hold up the end for ever.
+        sys.stdout.flush()
+        os._exit(code)
+    return code
+
+
+class CloseAll:
+    """One run of the command."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        names: tuple[str, ...],
+        symbols: frozenset[str],
+        deadline_s: float | None,
+        voice: Voice,
+    ) -> None:
+        self._settings, self._names, self._symbols = settings, names, symbols
+        self._deadline_s, self._voice = deadline_s, voice
+        self._environment = agent_environment()
+        self._who = identity()
+        self._database: DatabaseProcess | None = None
+        self._asking: asyncio.Task[tuple[AgentDocument, ...]] | None = None
+        self._notes: list[str] = []
+        self.disk_hangs = False
+
+    async def run(self, *, yes: bool, as_json: bool) -> int:
+        """Close; returns the exit code."""
+        settings = self._settings
+        if settings.mongodb_uri is not None:
+            uri = settings.mongodb_uri.get_secret_value()
+            self._database = DatabaseProcess(uri, settings.mongodb_database, settings.state_folder)
+            self._asking = asyncio.create_task(self._ask_database(self._database))
+        try:
+            here = known_here(self._environment, settings.state_folder, settings.network)
+            scope = self._scope(here)
+            if (scope.unknown or not scope.targets) and self._asking is not None:
+                # Only the database may know them.
+                scope = self._scope(_merged(here, await self._asking))
+            problem, code = self._wrong(scope)
+            if problem:
+                word = {USAGE: "usage", REFUSED: "refused"}.get(code, "unreachable")
+                return _refused(self._voice, problem, code, word, as_json)
+            if not yes and not await self._confirmed(scope):
+                return _refused(
+                    self._voice, "it was not confirmed: nothing was closed", REFUSED, "refused", as_json
+                )
+            report = await self._flatten(scope, here)
+        finally:
+            if self._asking is not None:
+                self._asking.cancel()
+            if self._database is not None:
+                await self._database.close()
+        return _told(report, self._voice, as_json)
+
+    # Who
+
+    def _scope(self, agents: Iterable[AgentDocument]) -> Scope:
+        settings = self._settings
+        return scope_of(agents, self._names, self._environment, settings.chain_id, settings.state_folder)
+
+    def _wrong(self, scope: Scope) -> tuple[str, int]:
+        if scope.unknown:
+            return f"no real agent is called {', '.join(scope.unknown)}: nothing was closed", USAGE
+        if scope.targets:
+            return "", DONE
+        if scope.without_account:
+            who = ", ".join(scope.without_account)
+            return f"no account is known of {who}: set AGENT_<NAME>_USER; nothing was closed", REFUSED
+        if self._notes:
+            return f"no account is known here, and {'; '.join(self._notes)}", UNREACHABLE
+        return "no account is known: set AGENT_<NAME>_USER and its key, or MONGODB_URI", REFUSED
+
+    async def _ask_database(self, database: DatabaseProcess) -> tuple[AgentDocument, ...]:
+        """The agents the database knows, in a bounded time; none when it cannot be asked."""
+        try:
+            async with asyncio.timeout(DATABASE_SECONDS):
+                return await database.agents()
+        except TimeoutError:
+            self._notes.append("MongoDB did not answer: accounts that only it knows are not in this")
+        except DatabaseProblem as problem:
+            self._notes.append(f"{problem}: accounts that only it knows are not in this")
+        return ()
+
+    async def _more(self, here: tuple[AgentDocument, ...], scope: Scope) -> tuple[Target, ...]:
+        if self._asking is None:
+            return ()
+        known = {target.key for target in scope.targets}
+        found = self._scope(_merged(here, await self._asking))
+        fresh = tuple(target for target in found.targets if target.key not in known)
+        for target in fresh:
+            self._voice.say(f"MongoDB knows {target.account} ({', '.join(target.names)}), too")
+        return fresh
+
+    async def _confirmed(self, scope: Scope) -> bool:
+        say = self._voice.say
+        say(f"{self._settings.network}: close {', '.join(sorted(self._symbols)) or 'everything'} of")
+        for row in await preview(self._venue(), self._nonces(), scope.targets, self._symbols):
+            say(_previewed(row))
+        if scope.others:
+            say(f"this closes {', '.join(scope.others)}, too: they share these accounts")
+        for note in self._notes:
+            say(note)
+        say("all of these agents are halted until a person resumes them")
+        self._voice.say(f"type {WORD} to go on: ", end="")
+        return (await _line()).strip().lower() == WORD
+
+    # Closing
+
+    async def _flatten(self, scope: Scope, here: tuple[AgentDocument, ...]) -> FlattenReport:
+        settings = self._settings
+        book = FlattenBook(Journal(settings.state_folder), opens=True)
+        halting = Halting(self._settings, self._names, scope, self._who.operator, self._database)
+        run = FlattenRun(
+            self._venue(),
+            self._nonces(),
+            scope.targets,
+            symbols=self._symbols,
+            deadline_s=self._deadline_s,
+            book=book,
+            halt=halting.run,
+            on_progress=Progress(self._voice).tell,
+        )
+        for name in scope.without_account:
+            run.note(f"no account is known of {name}")
+        if scope.others:
+            run.note(f"{', '.join(scope.others)} share these accounts: theirs is closed, too")
+        self._hear_signals(run)
+        report = await run.run(self._more(here, scope))
+        self.disk_hangs = bool(book.trouble)
+        for note in self._notes:
+            run.note(note)
+        return await self._keep(run, replace(report, notes=run.report().notes))
+
+    async def _keep(self, run: FlattenRun, report: FlattenReport) -> FlattenReport:
+        """The report with the path of its incident report; a disk that refuses or hangs is said."""
+        done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def keep() -> str:
+            path = keep_incident(
+                self._settings.state_folder,
+                report,
+                run.trace,
+                network=self._settings.network,
+                by=f"{self._who.operator} at {self._who.host}",
+                name=run.run_id,
+            )
+            return str(path)
+
+        _on_a_thread(keep, done)
+        try:
+            async with asyncio.timeout(1.0):
+                return replace(report, incident=await asyncio.shield(done))
+        except (TimeoutError, OSError) as error:
+            self.disk_hangs |= isinstance(error, TimeoutError)
+            words = f"the incident report was not written: {error or 'the disk did not answer'}"
+            return replace(report, notes=(*report.notes, words))
+
+    def _hear_signals(self, run: FlattenRun) -> None:
+        """A hang-up and a request to end change nothing: it ends when it is done. A second interrupt has it
+        send nothing more."""
+        loop = asyncio.get_running_loop()
+        interrupts = 0
+
+        def interrupted() -> None:
+            nonlocal interrupts
+            interrupts += 1
+            if interrupts == 1:
+                self._voice.say("closing goes on; interrupt again to send nothing more")
+            else:
+                run.stop("it was interrupted")
+
+        with suppress(NotImplementedError, ValueError):
+            loop.add_signal_handler(signal.SIGHUP, lambda: None)
+            loop.add_signal_handler(
+                signal.SIGTERM, lambda: self._voice.say("closing goes on; this ends when it is done")
+            )
+            loop.add_signal_handler(signal.SIGINT, interrupted)
+
+    def _venue(self) -> Venue:
+        settings = self._settings
+        return Venue(
+            settings.rest_url,
+            settings.ws_url,
+            settings.chain_id,
+            settings.nonce_window_s,
+            settings.signature_scheme,
+        )
+
+    def _nonces(self) -> NonceSource:
+        return NonceSource(self._settings.state_folder / "nonces", insists=True)
+
+
+class Halting:
+    """Stops new risk: on this machine at once, everywhere through the database."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        names: tuple[str, ...],
+        scope: Scope,
+        operator: str,
+        database: DatabaseProcess | None,
+    ) -> None:
+        self._settings, self._operator, self._database = settings, operator, database
+        self._all = not names
+        self._accounts = [account_key(target.account) for target in scope.targets]
+        self._ids = [agent.agent_id for target in scope.targets for agent in target.agents]
+
+    async def run(self) -> str:
+        """Halt; in words how far it got."""
+        from aster_tui.domain.desk_state import FLEET
+        from aster_tui.engine.halts import halt_locally
+
+        reason, done = "close-all", asyncio.get_running_loop().create_future()
+        keys = [FLEET] if self._all else self._ids
+        folder, operator = self._settings.state_folder, self._operator
+        _on_a_thread(lambda: halt_locally(folder, reason, operator, keys=keys), done)
+        here = "halted on this machine"
+        try:
+            async with asyncio.timeout(1.0):
+                control = await asyncio.shield(done)
+            at = control.at
+        except (TimeoutError, OSError) as error:
+            here, at = f"NOT halted on this machine ({error or 'the disk did not answer'})", 0
+        if self._database is None:
+            return here
+        request = {
+            "accounts": [] if self._all else self._accounts,
+            "agent_ids": self._ids,
+            "reason": reason,
+            "by": operator,
+            "at": at,
+        }
+        try:
+            async with asyncio.timeout(2 * DATABASE_SECONDS):
+                return f"{here}; {await self._database.halt(request)}"
+        except TimeoutError:
+            return f"{here}; the database did not answer"
+        except DatabaseProblem as problem:
+            return f"{here}; the database was not told: {problem}"
+
+
+class Voice:
+    """Says things on stderr, by a thread of its own: a terminal that does not read, or is gone, holds nothing
+    up. What it cannot say in time is left out."""
+
+    MOST = 200
+
+    def __init__(self) -> None:
+        self._lines: queue.Queue[str] = queue.Queue(self.MOST)
+        threading.Thread(target=self._speak, daemon=True, name="voice").start()
+
+    def say(self, words: str, *, end: str = "\n") -> None:
+        """Say a line, soon."""
+        with suppress(queue.Full):
+            self._lines.put_nowait(words + end)
+
+    def finish(self, patience_s: float = 0.5) -> None:
+        """Give what was said a moment to get out."""
+        joining = threading.Thread(target=self._lines.join, daemon=True)
+        joining.start()
+        joining.join(patience_s)
+
+    def _speak(self) -> None:
+        while True:
+            line = self._lines.get()
+            with suppress(OSError, ValueError):
+                click.echo(line, err=True, nl=False)
+            self._lines.task_done()
+
+
+class Progress:
+    """Says what changed: each account's phases, and in the end how it stands."""
+
+    def __init__(self, voice: Voice) -> None:
+        self._voice = voice
+        self._said: dict[str, str] = {}
+        self._ended = False
+
+    def tell(self, report: FlattenReport) -> None:
+        """The report as it stands now."""
+        for account in report.accounts:
+            words = _progress(account)
+            if self._said.get(account.account) != words:
+                self._said[account.account] = words
+                self._voice.say(f"{report.elapsed_ms:>6} ms  {account.account}  {words}")
+
+
+def _progress(account: AccountReport) -> str:
+    state = account.state
+    if account.problem:
+        return account.problem
+    if state.phase == "closing":
+        return f"closing {counted(len(state.remaining), 'position')}"
+    if state.phase == "cancelling":
+        return f"cancelling {counted(state.open_orders, 'order')}"
+    if state.phase == "not flat":
+        return f"NOT FLAT: {account.error}"
+    words = {"reading": "reading", "verifying": "verifying", "flat": "flat, verified twice"}
+    return words[state.phase]
+
+
+def _previewed(row: AccountPreview) -> str:
+    who = f"  {row.account} ({', '.join(row.agents) or 'no agent'}): "
+    if row.problem:
+        return f"{who}not known: {row.problem}"
+    held = ", ".join(f"{p.symbol} {plain(p.quantity)}" for p in row.positions)
+    return f"{who}{counted(len(row.positions), 'position')}, {row.notional:,.2f} USDT  {held}"
+
+
+def _told(report: FlattenReport, voice: Voice, as_json: bool) -> int:
+    """Print the answer; returns the exit code."""
+    code = EXITS[report.ending]
+    for words in (
+        report.halt,
+        report.journal and f"nothing was written down: {report.journal}",
+        *report.notes,
+    ):
+        if words:
+            voice.say(words)
+    if report.incident:
+        voice.say(f"incident report: {report.incident}")
+    voice.finish()
+    if as_json:
+        click.echo(json.dumps(document(report), indent=1))
+    else:
+        click.echo(report.message, err=code != DONE)
+    return code
+
+
+def _refused(voice: Voice, message: str, code: int, word: str, as_json: bool) -> int:
+    voice.finish()
+    if as_json:
+        told: dict[str, Any] = {"ok": False, "code": word, "message": message, "flat": False, "accounts": []}
+        click.echo(json.dumps(told, indent=1))
+    else:
+        click.echo(message, err=True)
+    return code
+
+
+def _merged(here: Iterable[AgentDocument], there: Iterable[AgentDocument]) -> tuple[AgentDocument, ...]:
+    """The agents known here with those the database knows, whose word goes before what is remembered; one
+    that the environment or this machine treats as real stays real."""
+    found = {agent.name.upper(): agent for agent in here}
+    for agent in there:
+        known = found.get(agent.name.upper())
+        if known is None or (agent.user_address and not agent.paper):
+            found[agent.name.upper()] = agent
+    return tuple(found.values())
+
+
+@contextmanager
+def _logging(settings: Settings) -> Iterator[None]:
+    """The log file, where it can be written: a full disk keeps nobody from closing."""
+    close: Callable[[], None] | None = None
+    try:
+        close = logs.configure(settings.state_folder, settings.log_level)
+    except OSError:
+        logs.silence()
+    try:
+        yield
+    finally:
+        if close is not None:
+            close()
+
+
+def _on_a_thread(call: Callable[[], Any], done: asyncio.Future[Any]) -> None:
+    """Run what may hang on a thread that does not hold up the end of the program."""
+    loop = asyncio.get_running_loop()
+
+    def settle(result: Any, error: BaseException | None) -> None:
+        if not done.done():
+            done.set_result(result) if error is None else done.set_exception(error)
+
+    def run() -> None:
+        result, failure = None, None
+        try:
+            result = call()
+        except Exception as error:  # handed to whoever waits
+            failure = error
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(settle, result, failure)
+
+    threading.Thread(target=run, daemon=True).start()
+
+
+async def _line() -> str:
+    """A line that the operator types; empty when there is nobody."""
+    done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    _on_a_thread(sys.stdin.readline, done)
+    try:
+        return await done
+    except (OSError, ValueError):
+        return ""
