@@ -7,19 +7,21 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from aster_tui.aster import models
-from aster_tui.aster.errors import AsterError, MalformedAnswer, OutcomeUnknown
+from aster_tui.aster.errors import InvalidOrder, MalformedAnswer, OutcomeUnknown
+from aster_tui.aster.orders import checked_client_id, checked_whole
 from aster_tui.domain.trading import Order
 
+MOST_ID = 2**63 - 1
 M = TypeVar("M", bound=models.Wire)
 
 
 def identity(order_id: int | None, client_order_id: str | None) -> list[tuple[str, str]]:
     """The parameters that name an order by either id."""
     if order_id is not None:
-        return [("orderId", str(order_id))]
-    if client_order_id:
-        return [("origClientOrderId", client_order_id)]
-    raise AsterError("an order is asked for by its id or its client order id")
+        return [("orderId", checked_whole("an order id", order_id, 1, MOST_ID))]
+    if client_order_id is not None:
+        return [("origClientOrderId", checked_client_id(client_order_id))]
+    raise InvalidOrder("an order is asked for by its id or its client order id")
 
 
 def model(kind: type[M], answer: Any) -> M:

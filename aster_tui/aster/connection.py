@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,8 +12,10 @@ from aster_tui.aster import legacy_signing
 from aster_tui.aster.errors import AnswerError, AsterError, Unreachable
 from aster_tui.aster.gate import Priority
 from aster_tui.aster.nonces import SHARED, NonceSource
+from aster_tui.aster.orders import checked_symbol
 from aster_tui.aster.transport import Transport
 from aster_tui.aster.venue import Venue, Wallet
+from aster_tui.domain.symbols import SymbolRules
 
 Parameters = Sequence[tuple[str, str]]
 
@@ -27,7 +29,11 @@ class Connection:
     Args:
         on_weight: told the used request weight after each answer.
         priority: what its reads are for; what changes something is never below the orders.
+
+    ``rules`` are the symbols' filters, once somebody read or set them.
     """
+
+    rules: Mapping[str, SymbolRules] | None = None
 
     def __init__(
         self,
@@ -70,6 +76,14 @@ class Connection:
         if self.wallet is None:
             raise AsterError("this needs a wallet, and none was given", remedy="set the agent's key")
         return self.wallet
+
+    def _symbol(self, symbol: str) -> str:
+        """The symbol: one that the venue named itself, whatever its letters, or one that could be.
+
+        Raises:
+            InvalidOrder: no exchange has a symbol of this form.
+        """
+        return symbol if self.rules is not None and symbol in self.rules else checked_symbol(symbol)
 
     def _nonce(self) -> int:
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import re
 import select
 import ssl
 import zlib
@@ -27,6 +28,11 @@ from aster_tui import __version__
 MOST_CONNECTIONS = 20
 #: Connections that were idle for longer are not used again: the other side may be closing them.
 IDLE_SECONDS = 50.0
+#: An answer that comes in drops may take this many time-outs as a whole.
+WHOLE_TIMEOUTS = 10
+#: In TLS a fresh connection may hold words that are no answer: session tickets.
+TICKET_SECONDS = 1.0
+_PLAIN = re.compile("[!-~]*")
 #: No answer of the exchange is larger: all its symbols are a few megabytes.
 LARGEST_BODY = 64 * 1024 * 1024
 
@@ -127,7 +133,7 @@ class Http:
         await asyncio.sleep(0)
 
     def _bytes(self, method: str, path: str, string: str) -> bytes:
-        if any(not "!" <= letter <= "~" for letter in string):
+        if not _PLAIN.fullmatch(string):
             # The signature covers the string: sent in any other spelling it would be another request.
             raise NotSent(f"{path}: the parameters cannot be sent as they were signed")
         if method == "GET":
@@ -213,7 +219,7 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._done: asyncio.Future[Answer] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._timeout_s = self._heard = self._idle_since = 0.0
+        self._timeout_s = self._began = self._heard = self._idle_since = 0.0
         self._keep = True
         self._parser = httptools.HttpResponseParser(self)
         self._headers: dict[str, str] = {}
@@ -225,8 +231,11 @@ class _Connection(asyncio.Protocol):
         """Whether another request may go over it."""
         if self._transport is None or self._transport.is_closing() or self._done is not None:
             return False
-        if not self._keep or asyncio.get_running_loop().time() - self._idle_since > IDLE_SECONDS:
+        idle_s = asyncio.get_running_loop().time() - self._idle_since
+        if not self._keep or idle_s > IDLE_SECONDS:
             return False
+        if idle_s < TICKET_SECONDS and self._transport.get_extra_info("ssl_object") is not None:
+            return True
         # What is there to be read from an idle connection is its end.
         looking = select.poll()
         looking.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
@@ -239,7 +248,8 @@ class _Connection(asyncio.Protocol):
             raise NotSent("the connection was closed by the other side")
         self._begin()
         done = self._done = loop.create_future()
-        self._timeout_s, self._heard = timeout_s, loop.time()
+        self._timeout_s, self._began = timeout_s, loop.time()
+        self._heard = self._began
         self._timer = loop.call_later(timeout_s, self._late)
         try:
             self._transport.write(data)
@@ -276,8 +286,6 @@ class _Connection(asyncio.Protocol):
         except httptools.HttpParserError:
             self._keep = False
             self._fail("the answer is no HTTP")
-        if self._size > LARGEST_BODY:
-            self.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._keep = False
@@ -287,6 +295,12 @@ class _Connection(asyncio.Protocol):
 
     # llhttp
 
+    def on_message_begin(self) -> None:
+        if self._done is None or self._done.done():
+            self._keep = False  # one answer too many: it would be taken for the next request's
+        self._headers, self._body = {}, []
+        self._size, self._headed = 0, False
+
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
@@ -295,20 +309,22 @@ class _Connection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         self._size += len(data)
+        if self._size > LARGEST_BODY:
+            self._fail("the answer is too long")
+            self.abort()
+            return
         self._body.append(data)
 
     def on_message_complete(self) -> None:
         status = self._parser.get_status_code()
         if status < 200:  # an interim answer: the real one follows
-            self._headers.clear()
-            self._body.clear()
             self._headed = False
             return
         self._keep = self._keep and self._parser.should_keep_alive()
         try:
             body = _unpacked(b"".join(self._body), self._headers.get("content-encoding", ""))
-        except zlib.error:
-            self._fail("the answer cannot be unpacked")
+        except zlib.error as error:
+            self._fail(f"the answer cannot be unpacked: {error}")
             return
         if self._done is not None and not self._done.done():
             self._done.set_result(Answer(status, self._headers, body))
@@ -330,7 +346,8 @@ class _Connection(asyncio.Protocol):
 
     def _late(self) -> None:
         loop = asyncio.get_running_loop()
-        left = self._heard + self._timeout_s - loop.time()
+        last = min(self._heard + self._timeout_s, self._began + self._timeout_s * WHOLE_TIMEOUTS)
+        left = last - loop.time()
         if left > 0.001:
             self._timer = loop.call_later(left, self._late)
             return
@@ -342,12 +359,12 @@ def _unpacked(body: bytes, encoding: str) -> bytes:
     """A body without its compression.
 
     Raises:
-        zlib.error: it is not what it claims to be, or too large.
+        zlib.error: it is not what it claims to be, or too long.
     """
     if encoding.strip().lower() not in ("gzip", "x-gzip", "deflate"):
         return body
     unpacking = zlib.decompressobj(zlib.MAX_WBITS | 32)
     plain = unpacking.decompress(body, LARGEST_BODY)
     if not unpacking.eof:
-        raise zlib.error("cut short, or too large")
+        raise zlib.error("cut short, or too long")
     return plain

@@ -7,6 +7,7 @@ order could leave. Reads are asked again when they get no answer.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from aster_tui.aster.reports import Reports
 from aster_tui.domain.events import AccountSnapshot, MarkPrices
 from aster_tui.domain.symbols import QUOTE, SymbolRules
 from aster_tui.domain.trading import ZERO, Order, Position, account_key
+
+_ZERO = re.compile(r"0+(\.0+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,8 @@ class Observer(Reports):
         return Clock(self._nonces.offset_ms, round(trip_ns / 1_000_000))
 
     async def exchange_info(self) -> ExchangeInfo:
-        """Symbols, filters and limits (weight 1). One symbol that cannot be read does not cost the others."""
+        """Symbols, filters and limits (weight 1); what is asked is checked against them from now on. One
+        symbol that cannot be read does not cost the others."""
         answer = model(models.ExchangeInfoAnswer, await self._read("/fapi/v3/exchangeInfo"))
         limits = {limit.kind: limit.limit for limit in answer.limits if limit.interval == "MINUTE"}
         rules: dict[str, SymbolRules] = {}
@@ -76,6 +80,7 @@ class Observer(Reports):
             except ValueError:
                 unreadable.append(str(row.get("symbol", "?"))[:30])
         weight, orders = limits.get("REQUEST_WEIGHT", 2400), limits.get("ORDERS", 1200)
+        self.rules = rules
         self._transport.gate.limit, self._transport.gate.order_limit = weight, orders
         return ExchangeInfo(rules, weight, orders, tuple(unreadable))
 
@@ -93,7 +98,7 @@ class Observer(Reports):
 
     async def open_orders(self, symbol: str | None = None) -> tuple[Order, ...]:
         """Open orders (weight 1 with a symbol, 40 without)."""
-        asked = [("symbol", symbol)] if symbol else []
+        asked = [("symbol", self._symbol(symbol))] if symbol is not None else []
         rows = rows_of(await self._signed_read("/fapi/v3/openOrders", asked))
         return tuple(model(models.OrderAnswer, row).order() for row in rows)
 
@@ -105,18 +110,19 @@ class Observer(Reports):
         Raises:
             AnswerError: -2013, the venue does not know it (which is no proof after an unknown outcome).
         """
-        asked = [("symbol", symbol), *identity(order_id, client_order_id)]
+        asked = [("symbol", self._symbol(symbol)), *identity(order_id, client_order_id)]
         return model(models.OrderAnswer, await self._signed_read("/fapi/v3/order", asked)).order()
 
     async def positions(self) -> tuple[Position, ...]:
         """Open positions (positionRisk, weight 5); zero rows are left out."""
         rows = rows_of(await self._signed_read("/fapi/v3/positionRisk", []))
-        found = (model(models.PositionAnswer, row).position() for row in rows)
+        # A row for every symbol of the venue: those that say zero need no closer look.
+        found = (model(models.PositionAnswer, row).position() for row in rows if not _says_zero(row))
         return tuple(p for p in found if p.quantity)
 
     async def leverage(self, symbol: str) -> int:
         """The leverage of a symbol on this account (positionRisk, weight 5); 0 where it is not told."""
-        rows = rows_of(await self._signed_read("/fapi/v3/positionRisk", [("symbol", symbol)]))
+        rows = rows_of(await self._signed_read("/fapi/v3/positionRisk", [("symbol", self._symbol(symbol))]))
         found = (model(models.PositionAnswer, row) for row in rows)
         return max((int(row.leverage) for row in found if row.symbol == symbol), default=0)
 
@@ -168,6 +174,11 @@ class Observer(Reports):
     async def close_listen_key(self) -> None:
         """End the key and its streams."""
         await self._signed("DELETE", "/fapi/v3/listenKey", [], changes=False)
+
+
+def _says_zero(row: object) -> bool:
+    amount = row.get("positionAmt") if isinstance(row, dict) else None
+    return isinstance(amount, str) and _ZERO.fullmatch(amount) is not None
 
 
 async def _nothing() -> None:

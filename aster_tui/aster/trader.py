@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from aster_tui.aster import models
-from aster_tui.aster.answers import answered_order, identity, model
+from aster_tui.aster.answers import MOST_ID, answered_order, identity, model
 from aster_tui.aster.connection import NONCE_REFUSED, Parameters
 from aster_tui.aster.errors import AnswerError, InvalidOrder, OutcomeUnknown, Unreachable
-from aster_tui.aster.orders import OrderRequest
-from aster_tui.aster.rest import ExchangeInfo, Observer
-from aster_tui.domain.checks import check_order
+from aster_tui.aster.orders import OrderRequest, checked_client_id, checked_whole
+from aster_tui.aster.rest import Observer
+from aster_tui.domain.checks import OpenOrders, check_order
 from aster_tui.domain.outcomes import FenceAnswer
-from aster_tui.domain.symbols import SymbolRules, plain
+from aster_tui.domain.symbols import plain
 from aster_tui.domain.trading import Order
 
 MOST_PLACED, MOST_CANCELLED = 5, 10
+MOST_LEVERAGE, MOST_COUNTDOWN_MS = 1_000, 7 * 24 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +50,13 @@ class PreparedBatch:
 class Trader(Observer):
     """Adds what changes an account. Nothing here is ever sent twice.
 
-    ``rules`` are the symbols' filters, once :meth:`exchange_info` read them or somebody set them: what they
-    would reject is refused here, before anything is signed.
+    What the filters (``rules``) would reject is refused here, before anything is signed. ``marks`` are mark
+    prices by symbol and ``open_orders_of`` counts the account's open orders of a symbol, where somebody keeps
+    them.
     """
 
-    rules: Mapping[str, SymbolRules] | None = None
-
-    async def exchange_info(self) -> ExchangeInfo:
-        """Symbols, filters and limits (weight 1); orders are checked against the filters from now on."""
-        info = await super().exchange_info()
-        self.rules = info.rules
-        return info
+    marks: Mapping[str, Decimal] | None = None
+    open_orders_of: Callable[[str], OpenOrders] | None = None
 
     def check(self, request: OrderRequest, mark: Decimal | None = None) -> list[tuple[str, str]]:
         """The parameters of an order that nothing known here speaks against.
@@ -67,10 +64,10 @@ class Trader(Observer):
         Raises:
             InvalidOrder: the reason, with the nearest value that would do.
         """
-        parameters = request.parameters()
+        rules = self.rules.get(request.symbol) if self.rules is not None else None
+        parameters = request.parameters(known_symbol=rules is not None)
         if self.rules is None:
             return parameters
-        rules = self.rules.get(request.symbol)
         if rules is None:
             raise InvalidOrder(
                 f"{request.symbol} is not traded here", remedy="choose a symbol of the exchange"
@@ -82,8 +79,11 @@ class Trader(Observer):
             quantity=request.quantity,
             price=request.price,
             stop_price=request.stop_price,
+            activation_price=request.activation_price,
             reduces=request.reduces,
-            mark=mark,
+            # What closes is not refused for a price that may be old.
+            mark=mark or (None if request.reduces or self.marks is None else self.marks.get(request.symbol)),
+            open_orders=self.open_orders_of(request.symbol) if self.open_orders_of is not None else None,
         )
         if refusals:
             raise InvalidOrder("; ".join(str(r) for r in refusals), remedy="nothing was sent")
@@ -140,16 +140,21 @@ class Trader(Observer):
         self, symbol: str, *, order_id: int | None = None, client_order_id: str | None = None
     ) -> Order:
         """Cancel one order by either id (weight 1)."""
-        asked = [("symbol", symbol), *identity(order_id, client_order_id)]
+        asked = [("symbol", self._symbol(symbol)), *identity(order_id, client_order_id)]
         return answered_order(await self._signed("DELETE", "/fapi/v3/order", asked, changes=True))
 
     async def cancel_all(self, symbol: str) -> None:
         """Cancel every open order of a symbol (weight 1)."""
-        await self._signed("DELETE", "/fapi/v3/allOpenOrders", [("symbol", symbol)], changes=True)
+        await self._signed(
+            "DELETE", "/fapi/v3/allOpenOrders", [("symbol", self._symbol(symbol))], changes=True
+        )
 
     async def set_leverage(self, symbol: str, leverage: int) -> int:
         """Set a symbol's leverage (weight 1); "already so" is success. Returns the leverage in force."""
-        asked = [("symbol", symbol), ("leverage", str(leverage))]
+        asked = [
+            ("symbol", self._symbol(symbol)),
+            ("leverage", checked_whole("a leverage", leverage, 1, MOST_LEVERAGE)),
+        ]
         answer = await self._already_is_success("/fapi/v3/leverage", asked)
         return leverage if answer is None else model(models.LeverageAnswer, answer).leverage
 
@@ -187,14 +192,20 @@ class Trader(Observer):
     ) -> tuple[Order | AnswerError, ...]:
         """Cancel one to ten orders of a symbol at once (weight 1), by either id, each answered in its
         place."""
-        named: Sequence[str | int] = order_ids or client_order_ids
-        if not 1 <= len(named) <= MOST_CANCELLED:
+        count = len(order_ids or client_order_ids)
+        if not 1 <= count <= MOST_CANCELLED:
             raise InvalidOrder(f"one to {MOST_CANCELLED} orders are cancelled at once")
         # The venue wants no space after a comma.
-        listed = json.dumps(list(named), separators=(",", ":"))
-        asked = [("symbol", symbol), ("orderIdList" if order_ids else "origClientOrderIdList", listed)]
+        ids = [int(checked_whole("an order id", number, 1, MOST_ID)) for number in order_ids]
+        listed = json.dumps(
+            ids or [checked_client_id(name) for name in client_order_ids], separators=(",", ":")
+        )
+        asked = [
+            ("symbol", self._symbol(symbol)),
+            ("orderIdList" if ids else "origClientOrderIdList", listed),
+        ]
         answer = await self._signed("DELETE", "/fapi/v3/batchOrders", asked, changes=True)
-        return self._each(answer, len(named))
+        return self._each(answer, count)
 
     async def modify_order(self, request: OrderRequest) -> Order:
         """Change price and quantity of the resting LIMIT order that has the request's client order id
@@ -214,7 +225,10 @@ class Trader(Observer):
     async def set_countdown(self, symbol: str, after_ms: int) -> None:
         """The dead-man timer of a symbol (weight 10): all its orders, protective ones too, are cancelled
         after ``after_ms`` unless it is set again; 0 stops it."""
-        asked = [("symbol", symbol), ("countdownTime", str(max(0, after_ms)))]
+        asked = [
+            ("symbol", self._symbol(symbol)),
+            ("countdownTime", checked_whole("a countdown", after_ms, 0, MOST_COUNTDOWN_MS)),
+        ]
         await self._signed("POST", "/fapi/v3/countdownCancelAll", asked, changes=True)
 
     async def set_hedge_mode(self, hedge: bool) -> None:
@@ -224,7 +238,7 @@ class Trader(Observer):
 
     async def set_margin_type(self, symbol: str, *, isolated: bool) -> None:
         """Crossed or isolated margin of a symbol (weight 1); "already so" is success."""
-        asked = [("symbol", symbol), ("marginType", "ISOLATED" if isolated else "CROSSED")]
+        asked = [("symbol", self._symbol(symbol)), ("marginType", "ISOLATED" if isolated else "CROSSED")]
         await self._already_is_success("/fapi/v3/marginType", asked)
 
     async def _already_is_success(self, path: str, asked: Parameters) -> Any:

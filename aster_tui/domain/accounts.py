@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+from aster_tui.domain.checks import OpenOrders
 from aster_tui.domain.events import (
     AccountSnapshot,
     AccountUpdate,
@@ -19,7 +20,7 @@ from aster_tui.domain.events import (
     StreamOpened,
 )
 from aster_tui.domain.symbols import QUOTE
-from aster_tui.domain.trading import ZERO, Order, Position, PositionSide
+from aster_tui.domain.trading import TRIGGERED_TYPES, ZERO, Order, Position, PositionSide
 
 PositionKey = tuple[str, PositionSide]
 #: Stands for the wallet among the things a stream should have told of.
@@ -61,6 +62,11 @@ class AccountState:
         """What the stream missed is known by now, and was said."""
         self.unannounced = {key: since for key, since in self.unannounced.items() if since > event.at}
         return True
+
+    def open_of(self, symbol: str) -> OpenOrders:
+        """How many orders of a symbol are open, as far as is known."""
+        mine = [order for order in self.orders.values() if order.symbol == symbol]
+        return OpenOrders(len(mine), sum(order.order_type in TRIGGERED_TYPES for order in mine))
 
     def missed(self, at: int, grace_ms: int) -> list[str]:
         """What the stream should have told by ``at``: symbols, and "the balance"."""

@@ -14,6 +14,14 @@ LARGEST = Decimal(10) ** 12
 
 
 @dataclass(frozen=True, slots=True)
+class OpenOrders:
+    """How many orders of a symbol are open on an account, and how many of them wait for their trigger."""
+
+    all: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """Why an order would be rejected. ``field`` names what is wrong, ``nearest`` the value that would do,
     None where no value of that field alone does."""
@@ -34,8 +42,10 @@ def check_order(
     quantity: Decimal | None,
     price: Decimal | None = None,
     stop_price: Decimal | None = None,
+    activation_price: Decimal | None = None,
     reduces: bool = False,
     mark: Decimal | None = None,
+    open_orders: OpenOrders | None = None,
 ) -> tuple[Refusal, ...]:
     """All that the filters would reject, empty when they would take it.
 
@@ -43,10 +53,13 @@ def check_order(
         quantity: in the base asset; None for an order that closes the whole position.
         reduces: reduce-only or close-position: the smallest notional does not apply.
         mark: the mark price, for the price band and the notional; unknown prices are not judged.
+        open_orders: how many of the symbol's orders are open already, where that is known.
     """
     found: list[Refusal] = []
     if not rules.trading and not reduces:  # what closes is for the venue to refuse
         found.append(Refusal("symbol", f"{rules.symbol} is not trading ({rules.status})"))
+    if open_orders is not None:
+        found += _counts(rules, order_type, open_orders)
     if quantity is not None:
         found += _quantity(rules, quantity, limit=order_type in ("LIMIT", "STOP", "TAKE_PROFIT"))
     if price is not None:
@@ -59,8 +72,12 @@ def check_order(
         found += _price(rules, "stop price", stop_price)
         if mark is not None and not found_field(found, "stop price"):
             found += _trigger(side, order_type, stop_price, mark)
+    if activation_price is not None:
+        found += _price(rules, "activation price", activation_price)
+        if mark is not None and not found_field(found, "activation price"):
+            found += _activation(side, activation_price, mark)
     if quantity is not None and not reduces and not found:
-        found += _notional(rules, quantity, price or stop_price or mark)
+        found += _notional(rules, quantity, price or stop_price or activation_price or mark)
     return tuple(found)
 
 
@@ -130,6 +147,22 @@ def _trigger(side: Side, order_type: str, stop: Decimal, mark: Decimal) -> list[
     if (mark >= stop) if waits_above else (mark <= stop):
         where = "above" if waits_above else "below"
         return [Refusal("stop price", f"it would trigger at once: it must be {where} {plain(mark)}")]
+    return []
+
+
+def _activation(side: Side, activation: Decimal, mark: Decimal) -> list[Refusal]:
+    """A trailing stop begins to follow where the price is better than now."""
+    if (activation >= mark) if side == "BUY" else (activation <= mark):
+        where = "below" if side == "BUY" else "above"
+        return [Refusal("activation price", f"it would be active at once: it must be {where} {plain(mark)}")]
+    return []
+
+
+def _counts(rules: SymbolRules, order_type: str, open_orders: OpenOrders) -> list[Refusal]:
+    if open_orders.all >= rules.max_orders:
+        return [Refusal("orders", f"{rules.symbol} takes {rules.max_orders} open orders, and has them")]
+    if order_type in TRIGGERED_TYPES and open_orders.waiting >= rules.max_algo_orders:
+        return [Refusal("orders", f"{rules.symbol} takes {rules.max_algo_orders} stop orders, and has them")]
     return []
 
 

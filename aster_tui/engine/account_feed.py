@@ -250,7 +250,10 @@ class AccountFeeds:
         client = self.client(account)
         if not isinstance(client, Trader):
             return None
-        client.rules = self._core.state.rules or None
+        state = self._core.state
+        client.rules, client.marks = state.rules or None, state.marks
+        known = state.accounts.get(account_key(account))
+        client.open_orders_of = known.open_of if known is not None else None
         return client
 
     async def run(self) -> None:

@@ -18,6 +18,7 @@ from aster_tui.aster.signing import Signer
 from aster_tui.aster.streams import UserStream
 from aster_tui.aster.trader import Trader
 from aster_tui.aster.venue import Venue, Wallet
+from aster_tui.domain.checks import OpenOrders
 from aster_tui.domain.events import AccountUpdate, OrderUpdate
 from aster_tui.domain.keys import PrivateKey
 from aster_tui.practice.errors import TEXTS
@@ -249,6 +250,14 @@ async def test_what_the_filters_would_reject_is_not_signed(
         ({"quantity": D("NaN")}, "above zero"),
         ({"order_type": "LIMIT", "price": D("97000.05")}, "ticks of 0.1"),
         ({"order_type": "TRAILING_STOP_MARKET"}, "callback rate"),
+        (
+            {
+                "order_type": "TRAILING_STOP_MARKET",
+                "callback_rate": D(1),
+                "activation_price": D("97000.05"),
+            },
+            "activation price moves in ticks of 0.1",
+        ),
         ({"order_type": "TRAILING_STOP_MARKET", "callback_rate": D(6)}, "0.1 to 5 percent"),
     ):
         request = replace(MARKET, **changes)  # type: ignore[arg-type]
@@ -259,6 +268,13 @@ async def test_what_the_filters_would_reject_is_not_signed(
     mark = (await client.mark_prices()).prices["BTCUSDT"]
     with pytest.raises(InvalidOrder, match="at most"):
         client.prepare_order(replace(LIMIT, price=D(130000)), mark)
+    # Where somebody keeps mark prices and open orders, they are looked at by themselves.
+    client.marks = {"BTCUSDT": mark}
+    with pytest.raises(InvalidOrder, match="at most"):
+        await client.place_batch([replace(LIMIT, price=D(130000))])
+    client.open_orders_of = lambda symbol: OpenOrders(200, 100)
+    with pytest.raises(InvalidOrder, match="takes 200 open orders"):
+        await client.place_order(MARKET)
     sent = (await state(exchange))["requests"]
     assert not any(name.startswith("POST /fapi/v3/") for name in sent)
 

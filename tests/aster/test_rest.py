@@ -138,7 +138,8 @@ def test_the_observer_has_no_way_to_trade() -> None:
     assert trading == {
         *("prepare_order", "send_order", "place_order", "test_order", "fence"),
         *("cancel_order", "cancel_all", "set_leverage", "place_batch", "cancel_batch", "modify_order"),
-        *("set_countdown", "set_hedge_mode", "set_margin_type", "check", "rules"),
+        *("set_countdown", "set_hedge_mode", "set_margin_type", "check"),
+        *("marks", "open_orders_of"),
         *("prepare_batch", "send_batch"),
     }
     for kind in (Observer, Reports, Connection):
@@ -301,6 +302,21 @@ async def test_no_error_shows_a_signature() -> None:
         ({"order_type": "STOP_MARKET"}, "stop price"),
         ({"close_position": True}, "closes the position"),
         ({"side": "HOLD"}, "no such order"),
+        ({"order_type": "MAGIC"}, "no such order"),
+        ({"time_in_force": "DAY"}, "time in force"),
+        ({"time_in_force": "GTC"}, "MARKET does not take a time in force"),
+        ({"working_type": "LAST"}, "working type"),
+        ({"position_side": "UP"}, "position side"),
+        ({"position_side": "LONG", "reduce_only": True}, "opposite side reduces"),
+        ({"quantity": None, "close_position": True}, "only STOP_MARKET and TAKE_PROFIT_MARKET"),
+        ({"stop_price": D(1)}, "does not take a stop price"),
+        ({"callback_rate": D(1)}, "does not take a callback rate"),
+        ({"activation_price": D(1)}, "does not take an activation price"),
+        (
+            {"order_type": "TRAILING_STOP_MARKET", "callback_rate": D("0.55")},
+            "steps of 0.1 percent; nearest is 0.6",
+        ),
+        ({"quantity": D("0." + "0" * 100 + "1")}, "too many digits"),
     ],
 )
 async def test_what_no_exchange_would_take_is_refused_before_signing(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aster_tui.domain.accounts import AccountState
+from aster_tui.domain.checks import OpenOrders
 from aster_tui.domain.events import (
     AccountSnapshot,
     AccountUpdate,
@@ -193,3 +195,20 @@ def test_a_stream_that_tells_everything_is_never_blamed(steps: list[tuple[int, b
             state.apply_update(told)
             state.apply_snapshot(snapshot(at + 1, str(quantity)))
         assert state.missed(at + 10_000, 3) == []
+
+
+def test_open_orders_are_counted_by_symbol_and_by_whether_they_wait() -> None:
+    state = AccountState()
+    for number, (symbol, kind) in enumerate(
+        [
+            ("BTCUSDT", "LIMIT"),
+            ("BTCUSDT", "STOP_MARKET"),
+            ("BTCUSDT", "TRAILING_STOP_MARKET"),
+            ("ETHUSDT", "STOP"),
+        ]
+    ):
+        event = order(number, "NEW", 5)
+        state.apply_order(replace(event, order=replace(event.order, symbol=symbol, order_type=kind)))
+    assert state.open_of("BTCUSDT") == OpenOrders(3, 2)
+    assert state.open_of("ETHUSDT") == OpenOrders(1, 1)
+    assert state.open_of("XRPUSDT") == OpenOrders(0, 0)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aster_tui.aster.models import SymbolAnswer
-from aster_tui.domain.checks import check_order
+from aster_tui.domain.checks import OpenOrders, check_order
 from aster_tui.domain.symbols import plain
 from aster_tui.practice.errors import VenueError
 from aster_tui.practice.listings import LISTINGS, exchange_info
@@ -25,6 +25,7 @@ RULES = {
 }
 MARKET = Market(LISTINGS.values(), seed=1, volatility=D(0))
 FILTERS = {
+    -4135,
     -4183,
     -4184,
     -1111,
@@ -46,15 +47,19 @@ FILTERS = {
 Side = Literal["BUY", "SELL"]
 
 
-def venue_refuses(
-    symbol: str, side: str, kind: str, quantity: Decimal, price: Any, stop: Any, reduces: bool
-) -> bool:
-    params = {"symbol": symbol, "side": side, "type": kind, "quantity": plain(quantity)}
+def venue_refuses(symbol: str, asked: dict[str, Any]) -> bool:
+    kind, quantity, price = asked["order_type"], asked["quantity"], asked["price"]
+    stop, activation = asked["stop_price"], asked["activation_price"]
+    params = {"symbol": symbol, "side": asked["side"], "type": kind, "quantity": plain(quantity)}
     if price is not None:
         params |= {"price": plain(price), "timeInForce": "GTC"}
     if stop is not None:
         params |= {"stopPrice": plain(stop), "workingType": "MARK_PRICE"}
-    if reduces:
+    if kind == "TRAILING_STOP_MARKET":
+        params |= {"callbackRate": "1", "workingType": "MARK_PRICE"}
+    if activation is not None:
+        params["activationPrice"] = plain(activation)
+    if asked["reduces"]:
         params["reduceOnly"] = "true"
     try:
         parse(params, MARKET.quote, 0, 1, hedge=False)
@@ -66,6 +71,7 @@ def venue_refuses(
 
 
 KINDS = ["MARKET", "LIMIT", "STOP", "TAKE_PROFIT", "STOP_MARKET", "TAKE_PROFIT_MARKET"]
+TRAILING = "TRAILING_STOP_MARKET"
 near = st.decimals(D("0.00001"), D(3), places=5)
 
 
@@ -73,7 +79,7 @@ near = st.decimals(D("0.00001"), D(3), places=5)
 @given(
     symbol=st.sampled_from(sorted(RULES)),
     side=st.sampled_from(["BUY", "SELL"]),
-    kind=st.sampled_from(KINDS),
+    kind=st.sampled_from([*KINDS, TRAILING]),
     size=st.one_of(st.integers(0, 200_000_000), near.map(lambda x: int(x * 10))),
     finer=st.booleans(),
     at=near,
@@ -92,18 +98,19 @@ def test_it_agrees_with_the_exchange_and_its_nearest_value_is_taken(
         else level.quantize(D("1e-9"))
     )
     price = level if kind in ("LIMIT", "STOP", "TAKE_PROFIT") else None
-    stop = level if kind not in ("MARKET", "LIMIT") else None
+    stop = level if kind not in ("MARKET", "LIMIT", TRAILING) else None
     asked: dict[str, Any] = {
         "side": side,
         "order_type": kind,
         "quantity": quantity,
         "price": price,
         "stop_price": stop,
+        "activation_price": level if kind == TRAILING and not finer else None,
         "reduces": reduces,
         "mark": mark,
     }
     refusals = check_order(rules, **asked)
-    assert bool(refusals) == venue_refuses(symbol, side, kind, quantity, price, stop, reduces), refusals
+    assert bool(refusals) == venue_refuses(symbol, asked), refusals
     for _ in range(3):  # taking each nearest value in turn leads to an order that is taken
         mended = [r for r in refusals if r.nearest is not None]
         if not mended:
@@ -125,12 +132,22 @@ def test_it_agrees_with_the_exchange_and_its_nearest_value_is_taken(
         ({"price": D("97000.07"), "order_type": "LIMIT"}, "ticks of 0.1; nearest is 97000.1"),
         ({"price": D("Infinity"), "order_type": "LIMIT"}, "not a number"),
         ({"stop_price": D(90000), "order_type": "STOP_MARKET"}, "would trigger at once: it must be above"),
+        ({"activation_price": D(99000), "order_type": TRAILING}, "active at once: it must be below"),
+        ({"activation_price": D("90000.05"), "order_type": TRAILING}, "ticks of 0.1; nearest is 90000"),
+        ({"open_orders": OpenOrders(200, 0)}, "BTCUSDT takes 200 open orders"),
+        ({"open_orders": OpenOrders(150, 100), "order_type": TRAILING}, "BTCUSDT takes 100 stop orders"),
     ],
 )
 def test_the_reason_is_in_words_with_the_value_that_would_do(changes: dict[str, Any], words: str) -> None:
     asked: dict[str, Any] = {"side": "BUY", "order_type": "MARKET", "quantity": D("0.01"), "mark": D(97250)}
     (refusal,) = check_order(RULES["BTCUSDT"], **{**asked, **changes})
     assert words in str(refusal)
+
+
+def test_counts_below_the_most_and_stops_of_others_refuse_nothing() -> None:
+    asked: dict[str, Any] = {"side": "BUY", "order_type": "MARKET", "quantity": D("0.01"), "mark": D(97250)}
+    for count in (OpenOrders(199, 99), OpenOrders(199, 150)):
+        assert check_order(RULES["BTCUSDT"], **asked, open_orders=count) == ()
 
 
 def test_a_symbol_that_does_not_trade_is_said() -> None:
