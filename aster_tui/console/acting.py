@@ -57,14 +57,19 @@ class Acting:
         if self.armed(now):
             self.armed_until = now + self._idle_ms
 
-    def ask(self, asked: Asked) -> str:
-        """Ask the engine for something. Returns the request's id."""
+    def ask(self, asked: Asked, *, quiet: bool = False) -> str:
+        """Ask the engine for something. Returns the request's id.
+
+        Args:
+            quiet: its end is shown where it was asked for, and said nowhere else.
+        """
         request_id = secrets.token_hex(8)
         if isinstance(asked, SetLock) and asked.locked:
             self.disarm()
         if isinstance(asked, CloseAll):
             self.close_all = request_id
-        self._open[request_id] = None
+        if not quiet:
+            self._open[request_id] = None
         self._submit(Request(request_id, asked))
         return request_id
 

@@ -16,11 +16,11 @@ from types import ModuleType
 
 from textual.binding import Binding, BindingsMap
 
-from aster_tui.console import doing, doing_lists, doing_orders, doing_session
+from aster_tui.console import doing, doing_fleet, doing_lists, doing_orders, doing_session
 from aster_tui.console.actions import Action, Context, Handler
 
 #: The modules that declare actions.
-PARTS: tuple[ModuleType, ...] = (doing, doing_orders, doing_session, doing_lists)
+PARTS: tuple[ModuleType, ...] = (doing, doing_fleet, doing_orders, doing_session, doing_lists)
 
 ACTIONS: tuple[Action, ...] = tuple(action for part in PARTS for action in part.ACTIONS)
 HANDLERS: Mapping[str, Handler] = {name: do for part in PARTS for name, do in part.HANDLERS.items()}

@@ -11,8 +11,8 @@ from aster_tui.domain.audit import AuditLine
 from aster_tui.domain.safeguards import Limits
 from aster_tui.domain.views import ConsoleView, RequestView, TradingState
 
-#: How many requests and lines of the audit are kept.
-REQUESTS, AUDIT_LINES = 50, 300
+#: How many requests, lines of the audit, and messages of one request are kept.
+REQUESTS, AUDIT_LINES, SAID_LINES = 50, 300, 60
 FLEET = "fleet"
 #: From the freest to the most restricted.
 _ORDER: tuple[TradingState, ...] = ("ACTIVE", "REDUCING", "HALTED")
@@ -68,8 +68,14 @@ class DeskState:
         known = self.requests.get(event.request_id)
         if known is None or known.state != "running":
             return False
+        said = known.said if event.text in known.said[-1:] else (*known.said, event.text)[-SAID_LINES:]
         self.requests[event.request_id] = replace(
-            known, message=event.text, done=event.done, total=event.total
+            known,
+            message=event.text,
+            done=event.done,
+            total=event.total,
+            document=event.document or known.document,
+            said=said,
         )
         return True
 

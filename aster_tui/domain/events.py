@@ -7,7 +7,7 @@ demo, the tests and a replay.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -322,13 +322,15 @@ class RequestStarted:
 
 @dataclass(frozen=True, slots=True)
 class RequestMoved:
-    """How far a command is: ``done`` of ``total`` steps (0 where nobody knows), and what it does now."""
+    """How far a command is: ``done`` of ``total`` steps (0 where nobody knows), and what it does now.
+    ``document`` is what its answer would be by now, where that is known."""
 
     at: int
     request_id: str
     text: str
     done: int = 0
     total: int = 0
+    document: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,7 +165,7 @@ class FeedView:
 @dataclass(frozen=True, slots=True)
 class RequestView:
     """One of the operator's commands. ``words`` is the command line that does the same; ``document`` the
-    answer as that prints it."""
+    answer as that prints it, and while it runs what is known of it; ``said`` are its messages so far."""
 
     request_id: str
     title: str
@@ -177,6 +177,7 @@ class RequestView:
     done: int = 0
     total: int = 0
     document: Mapping[str, Any] = field(default_factory=dict)
+    said: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,8 +158,8 @@ class Operator:
         title, words = title_of(asked, names), command_line(asked, names)
         self._core.emit(RequestStarted(now_ms(), key, title, words))
 
-        def move(text: str, done: int = 0, total: int = 0) -> None:
-            self._core.emit(RequestMoved(now_ms(), key, redact(text), done, total))
+        def move(text: str, done: int = 0, total: int = 0, document: Mapping[str, Any] | None = None) -> None:
+            self._core.emit(RequestMoved(now_ms(), key, redact(text), done, total, document or {}))
 
         given: Answer | None = None
         try:
