@@ -31,7 +31,7 @@ class Confirm(Dialog):
         Binding("n", "leave", show=False, id="confirm.no"),
         Binding("enter", "enter", show=False, id="confirm.enter"),
     ]
-    BELOW = 5
+    BELOW = 6
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Confirm(Dialog):
             yield Field(longest=max(40, len(self._word) + 1), id="word")
             return
         line.append(" ▸ Cancel ◂ ", style=styles["tab"])
-        line.append("  enter, esc or n     ", style=styles["dim"])
+        line.append("  esc     ", style=styles["dim"])
         line.append(self._key, style=styles["strong"])
         line.append(f" {self._does}", style=styles["dim"])
         yield Keys(line, id="keys")

@@ -44,7 +44,7 @@ class Form(Dialog):
 
     def __init__(self) -> None:
         super().__init__()
-        self.BELOW = self.ROWS + 5  # type: ignore[misc]
+        self.BELOW = self.ROWS + 6  # type: ignore[misc]
 
     def fields(self) -> ComposeResult:
         """The rows."""

@@ -13,8 +13,8 @@ from aster_tui.console.screens.form import Form, row
 from aster_tui.console.screens.words import hidden_words, named, where
 from aster_tui.console.widgets.choice import Choice
 from aster_tui.console.widgets.field import Field
-from aster_tui.domain.commands import Asked, SetTrading, TradingState
-from aster_tui.domain.views import AgentView
+from aster_tui.domain.commands import Asked, SetTrading
+from aster_tui.domain.views import AgentView, TradingState
 
 STATES: dict[str, tuple[TradingState, str]] = {
     "halt": ("HALTED", "halt: agents send nothing at all"),

@@ -84,7 +84,7 @@ class RealDialog(Dialog):
 
     HEADING = "to REAL trading"
     HINT = "esc leaves everything as it is"
-    BELOW = 5
+    BELOW = 6
 
     def __init__(self, app: ConsoleApp, agents: list[AgentView], hidden: int) -> None:
         super().__init__()
@@ -196,7 +196,7 @@ class PaperDialog(Dialog):
 
     HEADING = "to paper trading"
     HINT = "esc leaves everything as it is"
-    BELOW = 5
+    BELOW = 6
 
     def __init__(self, agents: list[AgentView], hidden: int) -> None:
         super().__init__()
