@@ -121,7 +121,6 @@ async def _queue_here(
         await journal.open()
         document = decision_document(decision_id, agent.agent_id, agent.name, arguments, at)
         await journal.queue(decision_id, agent.name, document)
-        await journal.note("queued", at, {**document, "state": "local"})
         await journal.close()
     except StoreError as error:
         return {"ok": False, "code": "failed", "message": str(error)}, FAILED

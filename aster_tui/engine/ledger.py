@@ -16,7 +16,7 @@ from aster_tui.domain.safeguards import DAY_MS
 from aster_tui.domain.shares import Key, Share, shares
 from aster_tui.domain.trading import ZERO, account_key
 from aster_tui.engine.core import now_ms
-from aster_tui.store.journal import Journal
+from aster_tui.store.journal import Entry, Journal
 
 AT_ONCE = 2_000
 WATCH_SECONDS = 2.0
@@ -29,28 +29,37 @@ class Ledger:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._seq = 0
+        self._reached: dict[str, int] = {}
+        #: Lines of orders whose file was not read as far as their intent.
+        self._early: dict[str, list[Entry]] = {}
         self.records: dict[str, OrderRecord] = {}
         self.errors: list[tuple[int, str, str]] = []
         self._shares: dict[Key, Share] | None = None
 
     async def refresh(self) -> None:
         """Read what the journal has got since."""
-        while entries := await self._journal.entries_since(self._seq, AT_ONCE):
+        while entries := await self._journal.entries_since(self._reached, AT_ONCE):
             for entry in entries:
-                self._seq = entry.seq
-                if entry.kind == "error" and (kind := _api_error(entry.data)):
-                    self.errors.append((entry.at, str(entry.data.get("agent") or ""), kind))
-                    del self.errors[:-ERRORS_KEPT]
-                if not entry.client_order_id:
-                    continue
-                known = self.records.get(entry.client_order_id)
-                if entry.kind == "intent":
-                    self.records[entry.client_order_id] = from_data(entry.data)
-                elif known is not None:
-                    after = applied(known, entry.kind, entry.at, entry.data)  # type: ignore[arg-type]
-                    self.records[entry.client_order_id] = after
+                # Two that refresh at once are told the same.
+                if entry.seq > self._reached.get(entry.journal, 0):
+                    self._reached[entry.journal] = entry.seq
+                    self._add(entry)
             self._shares = None
+
+    def _add(self, entry: Entry) -> None:
+        name = entry.client_order_id
+        if entry.kind == "error":
+            if kind := _api_error(entry.data):
+                self.errors.append((entry.at, str(entry.data.get("agent") or ""), kind))
+                del self.errors[:-ERRORS_KEPT]
+        elif entry.kind == "intent":
+            self.records[name] = from_data(entry.data)
+            for early in self._early.pop(name, ()):
+                self._add(early)
+        elif (known := self.records.get(name)) is not None:
+            self.records[name] = applied(known, entry.kind, entry.at, entry.data)  # type: ignore[arg-type]
+        elif name:
+            self._early.setdefault(name, []).append(entry)
 
     def shares(self) -> dict[Key, Share]:
         """Each agent's part of each symbol."""

@@ -1,6 +1,8 @@
-"""From the journal into MongoDB: orders, errors, paper documents and decisions, in order, each exactly once.
+"""From the journal into MongoDB: orders, errors, paper documents and decisions, each exactly once in effect,
+those of a file of the journal in their order.
 
-A database that is away delays this and loses nothing. One process of a machine does it at a time.
+A database that is away delays this and loses nothing. One process of a machine does it at a time, by turns;
+two that do it at once do no harm.
 """
 
 from __future__ import annotations
@@ -10,11 +12,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from aster_tui.domain.events import ErrorRaised
-from aster_tui.domain.lifecycle import OrderRecord, from_data
+from aster_tui.domain.lifecycle import OrderRecord
 from aster_tui.domain.records import error_record
 from aster_tui.engine.core import Core, now_ms
 from aster_tui.store.base import StoreError, StoreRefused, StoreUnavailable
-from aster_tui.store.journal import Entry, Journal
+from aster_tui.store.journal import Entry, Journal, added_up
 from aster_tui.store.trading import TradingStore
 
 MARK = "mongo"
@@ -31,7 +33,6 @@ class Outbox:
         self._core = core
         self._journal = journal
         self._store = store
-        self._known: dict[str, OrderRecord] = {}
         self._prepared = False
 
     async def run(self) -> None:
@@ -47,7 +48,6 @@ class Outbox:
         while True:
             # For a while at a time: a process that is stopped must not keep the others from it.
             if not await self._journal.take_turn(MARK, now_ms(), TURN_MS):
-                self._known.clear()
                 await asyncio.sleep(AWAY_SECONDS)
                 continue
             try:
@@ -75,26 +75,36 @@ class Outbox:
             StoreError: the database did not take one; it is tried again by the next step.
         """
         entries = await self._journal.entries_after(MARK, AT_ONCE)
-        for entry in entries:
-            try:
-                await self._write(entry)
-            except (StoreUnavailable, StoreRefused):
-                raise  # nobody may lose a line because a password expired or a role was taken away
-            except StoreError as error:
-                # A line the database refuses for itself must not hold up all that come after it.
-                self._core.problem(
-                    "mongo", f"a line of the journal was refused: {error}", remedy=error.remedy
-                )
-            await self._journal.move_mark(MARK, entry.seq)
+        names = {entry.client_order_id for entry in entries} - {""}
+        orders = await self._journal.lines(names) if names else {}
+        reached: dict[str, int] = {}
+        try:
+            for entry in entries:
+                try:
+                    # An order is told once a step, with all that is known of it by now.
+                    if not entry.client_order_id:
+                        await self._write(entry)
+                    elif entry.client_order_id in orders:
+                        await self._order(orders.pop(entry.client_order_id))
+                except (StoreUnavailable, StoreRefused):
+                    raise  # nobody may lose a line because a password expired or a role was taken away
+                except StoreError as error:
+                    # A line the database refuses for itself must not hold up all that come after it.
+                    self._core.problem(
+                        "mongo", f"a line of the journal was refused: {error}", remedy=error.remedy
+                    )
+                reached[entry.journal] = entry.seq
+        finally:
+            if reached:
+                await self._journal.move_mark(MARK, reached)
         return len(entries)
 
     async def _write(self, entry: Entry) -> None:
         data, store = entry.data, self._store
-        if entry.client_order_id:
-            await self._order(entry)
-        elif entry.kind == "error":
+        key = f"{entry.journal}-{entry.seq}"
+        if entry.kind == "error":
             error = ErrorRaised(**data)
-            await store.record_error(f"{self._journal.name}-{entry.seq}", error_record(error))
+            await store.record_error(key, error_record(error))
         elif entry.kind == "decision":
             await store.finish_decision(data["decision_id"], data["fields"])
         elif entry.kind == "queued":
@@ -108,25 +118,15 @@ class Outbox:
         elif entry.kind == "audit":
             await store.record_audit(data)
         elif entry.kind == "mode":
-            await store.set_paper(data["agent_id"], data["paper"])
+            await store.set_paper(data["agent_id"], data["paper"], line=key)
 
-    async def _order(self, entry: Entry) -> None:
-        # What an order was after each line is added up again, so that the history is told in its order.
-        from aster_tui.domain.lifecycle import applied
-
-        name = entry.client_order_id
-        if entry.kind == "intent":
-            record = from_data(entry.data)
-        else:
-            before = self._known.get(name) or await self._journal.order_before(name, entry.seq)
-            if before is None:
-                return
-            record = applied(before, entry.kind, entry.at, entry.data)  # type: ignore[arg-type]
-        self._known[name] = record
-        if not record.live and len(self._known) > AT_ONCE:
-            self._known = {n: r for n, r in self._known.items() if r.live}
-        line = {"at": entry.at, "kind": entry.kind, "seq": entry.seq, **_shown(entry)}
-        await self._store.record_order(entry.seq, order_document(record), line)
+    async def _order(self, lines: list[Entry]) -> None:
+        record, once = added_up(lines)
+        if record is not None:
+            history = [
+                {"at": e.at, "kind": e.kind, "journal": e.journal, "seq": e.seq, **_shown(e)} for e in once
+            ]
+            await self._store.record_order(order_document(record), history, len(lines))
 
 
 def _shown(entry: Entry) -> Mapping[str, Any]:

@@ -91,7 +91,7 @@ class Worker:
 
     async def run(self) -> None:
         """Until cancelled; gives the leases back."""
-        self._unrecovered = await self._journal.take_over()
+        self._unrecovered += await self._journal.take_over()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._renew())

@@ -18,6 +18,8 @@ from aster_tui.domain.symbols import symbol_of
 from aster_tui.store.base import StoreError
 from aster_tui.store.mongo import MongoWriter, exact_values, ids
 
+#: So many flips that the journal told of are remembered with an agent.
+_FLIPS = 20
 #: A decision that nobody took yet; one without a state was written by another program.
 QUEUED = ("queued", None)
 
@@ -180,25 +182,27 @@ class TradingStore(MongoWriter):
 
     # From the journal
 
-    async def record_order(self, seq: int, document: Mapping[str, Any], entry: Mapping[str, Any]) -> None:
-        """One order as it stands after line ``seq`` of its journal, with that line in its history; a line
-        that is in it already changes nothing."""
+    async def record_order(
+        self, document: Mapping[str, Any], history: Sequence[Mapping[str, Any]], lines: int
+    ) -> None:
+        """One order as so many lines of the journal have it. What fewer lines said never replaces what more
+        said: it may be written by two processes at once, and again, in any order."""
         from pymongo.errors import DuplicateKeyError
 
         orders = (await self._database()).orders
         now = datetime.now(UTC)
-        query = {"clientOrderId": document["clientOrderId"], "seq": {"$lt": seq}}
+        query = {"clientOrderId": document["clientOrderId"], "lines": {"$not": {"$gte": lines}}}
+        told = {"history": [exact_values(entry) for entry in history], "lines": lines}
         update = {
-            "$set": {**exact_values(document), "seq": seq, "updatedAt": now},
+            "$set": {**exact_values(document), **told, "updatedAt": now},
             "$setOnInsert": {"createdAt": now},
-            "$push": {"history": exact_values(entry)},
         }
 
         async def write() -> None:
             try:
                 await orders.update_one(query, update, upsert=True)
             except DuplicateKeyError:
-                return  # written before, by us or by another process of this journal
+                return  # as much or more was written before, by us or by another process of this machine
 
         await self._do(write)
 
@@ -254,9 +258,22 @@ class TradingStore(MongoWriter):
         active = [active_position(p, marks.get(symbol_of(p.coin), p.entry_price)) for p in positions]
         await self._set_agent(agent_id, {**figures, "activePositions": active})
 
-    async def set_paper(self, agent_id: str, paper: bool) -> None:
-        """Flip an agent: it is real only where ``isPaperTrading`` is exactly false."""
-        await self._set_agent(agent_id, {"isPaperTrading": paper})
+    async def set_paper(self, agent_id: str, paper: bool, *, line: str = "") -> None:
+        """Flip an agent: it is real only where ``isPaperTrading`` is exactly false.
+
+        Args:
+            line: the journal's line that says so; the same line again changes nothing.
+        """
+        if not line:
+            await self._set_agent(agent_id, {"isPaperTrading": paper})
+            return
+        agents = (await self._database()).agents
+        query = {"_id": {"$in": ids(agent_id)}, "asterFlips": {"$ne": line}}
+        update = {
+            "$set": {"isPaperTrading": paper, "updatedAt": datetime.now(UTC)},
+            "$push": {"asterFlips": {"$each": [line], "$slice": -_FLIPS}},
+        }
+        await self._do(lambda: agents.update_one(query, update))
 
     async def add_snapshots(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Balance snapshots, one per agent."""

@@ -111,8 +111,11 @@ async def agree(
         assert document["executed"].to_decimal() == record.executed
         assert document["state"] == record.state
         assert document["commission"].to_decimal() == record.commission
-        sequence = [line["seq"] for line in document["history"]]
-        assert sequence == sorted(set(sequence))
+        sequence = [(line["journal"], line["seq"]) for line in document["history"]]
+        assert len(sequence) == len(set(sequence))
+        for journal in {name for name, _ in sequence}:
+            seqs = [seq for name, seq in sequence if name == journal]
+            assert seqs == sorted(seqs)
     accounts = exchange.ready_document()["accounts"]
     for number, name in enumerate(names_of()):
         agent = database.agents.find_one({"name": name})

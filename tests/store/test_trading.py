@@ -39,11 +39,11 @@ async def test_orders_are_one_document_per_client_id_with_exact_decimals_and_a_h
         "timestamp": 5,
     }
     price = D("64000.123456789012345678")
-    for _ in range(2):  # a line that is told again changes nothing
-        await store.record_order(3, {**order, "status": "NEW"}, {"seq": 3, "kind": "intent"})
-        await store.record_order(
-            4, {**order, "status": "FILLED", "averagePrice": price}, {"seq": 4, "kind": "answered"}
-        )
+    intent, answered = {"seq": 3, "kind": "intent"}, {"seq": 4, "kind": "answered"}
+    for _ in range(2):  # what is told again, or late, changes nothing
+        await store.record_order({**order, "status": "NEW"}, [intent], 1)
+        filled = {**order, "status": "FILLED", "averagePrice": price}
+        await store.record_order(filled, [intent, answered], 2)
     (document,) = raw_database.orders.find()
     assert document["averagePrice"] == Decimal128("64000.123456789012345678")
     assert [line["kind"] for line in document["history"]] == ["intent", "answered"]

@@ -1,0 +1,166 @@
+"""What the processes of a machine share without ever waiting for each other: a queue, and turns.
+
+Everything here is a rename or a link, which the file system does whole or not at all: a process that is
+stopped at any point holds up nobody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+#: What was taken is kept so long, so that the same again is not queued.
+KEPT_SECONDS = 86_400.0
+
+
+class LocalQueue:
+    """Decisions that wait on this machine: one file each, and who renames it has it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._waiting = folder / "queue"
+        self._taken = folder / "taken"
+
+    def put(self, decision_id: str, agent: str, document: Mapping[str, Any]) -> None:
+        """Queue a decision for an agent (by name), on the disk when this returns; the same again does
+        nothing."""
+        for folder in (self._waiting, self._taken):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._sweep()
+        name = f"{_tag(agent)}-{int(document.get('timestamp', 0)):015d}-{_hashed(decision_id)}.json"
+        if not (self._taken / name).exists():
+            _write(self._waiting / name, document)
+
+    def take(self, agent: str) -> Mapping[str, Any] | None:
+        """The oldest decision for an agent; each is taken once."""
+        try:
+            names = sorted(os.listdir(self._waiting))
+        except FileNotFoundError:
+            return None
+        tag = _tag(agent)
+        for name in (n for n in names if n.startswith(f"{tag}-") and n.endswith(".json")):
+            try:
+                os.rename(self._waiting / name, self._taken / name)
+            except FileNotFoundError:
+                continue  # another process was faster
+            for folder in (self._taken, self._waiting):
+                _sync_folder(folder)  # taken once, even if the power fails now
+            return dict(json.loads((self._taken / name).read_text(encoding="utf-8")))
+        return None
+
+    def _sweep(self) -> None:
+        old = time.time() - KEPT_SECONDS
+        for entry in os.scandir(self._taken):
+            with contextlib.suppress(FileNotFoundError):
+                if entry.stat().st_mtime < old:
+                    os.unlink(entry)
+
+
+class Turns:
+    """Turns at something that one process does at a time: for a while, by who makes the next number first.
+
+    Best effort: what is done in turns must bear to be done twice.
+    """
+
+    def __init__(self, folder: Path, owner: str) -> None:
+        self._folder = folder
+        self._owner = owner
+
+    def take(self, name: str, now: int, span_ms: int, lives: Callable[[str], bool], mine: str) -> bool:
+        """Take a turn or go on with it; False while it is another's.
+
+        Args:
+            now: Unix ms of this machine.
+            lives: whether the process of a word like ``mine`` is still there.
+        """
+        number, held = self._newest(name)
+        turn = {"owner": self._owner, "process": mine, "until": now + span_ms}
+        # A turn that seems much longer than one can be was taken before the clock was set back.
+        if held is not None and now <= int(held.get("until", 0)) <= now + 2 * span_ms:
+            if held.get("owner") == self._owner:
+                _write(self._folder / f"{name}.turn-{number}", turn, safe=False)
+                return True
+            if lives(str(held.get("process", ""))):
+                return False
+        made = self._folder / f"{name}.turn-{number + 1}"
+        if not _write(made, turn, new=True, safe=False):
+            return False
+        if self._newest(name)[0] != number + 1:
+            made.unlink(missing_ok=True)  # what we saw was over long ago
+            return False
+        for old in self._numbers(name):
+            if old <= number:
+                (self._folder / f"{name}.turn-{old}").unlink(missing_ok=True)
+        return True
+
+    def leave(self) -> None:
+        """Give every turn of this process back."""
+        names = {m[1] for entry in os.listdir(self._folder) if (m := re.fullmatch(r"(.+)\.turn-\d+", entry))}
+        for name in names:
+            number, held = self._newest(name)
+            if held is not None and held.get("owner") == self._owner:
+                _write(self._folder / f"{name}.turn-{number}", {"owner": "", "until": 0}, safe=False)
+
+    def _newest(self, name: str) -> tuple[int, Mapping[str, Any] | None]:
+        number = max(self._numbers(name), default=0)
+        try:
+            return number, json.loads((self._folder / f"{name}.turn-{number}").read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return number, None
+
+    def _numbers(self, name: str) -> list[int]:
+        begin = f"{name}.turn-"
+        return [
+            int(entry.removeprefix(begin))
+            for entry in os.listdir(self._folder)
+            if entry.startswith(begin) and entry.removeprefix(begin).isdigit()
+        ]
+
+
+def _write(path: Path, document: Mapping[str, Any], *, new: bool = False, safe: bool = True) -> bool:
+    """Write a small file whole or not at all; with ``new`` False where it is there already."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(document, file, default=str)
+            file.flush()
+            if safe:
+                os.fsync(file.fileno())
+        if new:
+            try:
+                os.link(draft, path)
+            except FileExistsError:
+                return False
+            finally:
+                draft.unlink()
+        else:
+            draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+    if safe:
+        _sync_folder(path.parent)
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _tag(agent: str) -> str:
+    return _hashed(agent.lower())
+
+
+def _hashed(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
