@@ -17,6 +17,7 @@ from aster_tui.config import SECRET_ENDINGS, Settings
 from aster_tui.domain.commands import (
     CancelOrders,
     CancelRequest,
+    CloseAll,
     Command,
     ModifyOrder,
     PlaceOrder,
@@ -37,6 +38,7 @@ from aster_tui.engine.halts import Controls
 from aster_tui.engine.identity import Identity, identity
 from aster_tui.engine.ledger import LedgerWatch
 from aster_tui.engine.operator import Handler, Operator, Refuser
+from aster_tui.engine.operator_flatten import CloseAllTask
 from aster_tui.engine.operator_modes import ModeTasks
 from aster_tui.engine.operator_orders import OrderTasks
 from aster_tui.engine.preflight import Check, Checker
@@ -214,6 +216,9 @@ class Engine:
             settings.protective_price,
         )
         modes = ModeTasks(self.core, store, room.controls, self._sync, orders, checker, who)
+        flattening = CloseAllTask(
+            self.core, settings, environment, self._venue, room.journal, room.controls, who
+        )
         handlers: dict[type[Any], Handler] = {
             PlaceOrder: orders.place,
             CancelOrders: orders.cancel,
@@ -224,6 +229,7 @@ class Engine:
             SetMode: modes.set_mode,
             SetTrading: modes.set_trading,
             SyncAgents: modes.sync,
+            CloseAll: flattening.close_all,
         }
         chain = AuditFile(settings.state_folder, who.host)
         return Operator(self.core, room.journal, chain, who, handlers, armed=self._armed)

@@ -66,7 +66,7 @@ def scope_of(
     state_folder: Path,
 ) -> Scope:
     """The accounts of the agents called ``names``, of all without one."""
-    real = sorted((agent for agent in agents if not agent.paper), key=lambda agent: agent.name)
+    real = sorted((agent for agent in agents if agent.on_account), key=lambda agent: agent.name)
     wanted = {name.lower() for name in names}
     chosen = [agent for agent in real if not wanted or agent.name.lower() in wanted]
     accounts: dict[str, list[AgentDocument]] = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
@@ -38,6 +38,9 @@ log = structlog.get_logger(__name__)
 
 #: Commands that nothing may hold up: neither a lock of the disk nor want of arming.
 EMERGENCY = (CloseAll,)
+#: How long an audit line that nothing depends on may take.
+NOTE_SECONDS = 5.0
+Phase = Literal["asked", "answered"]
 NOT_ARMED = "this console is not armed: press a first"
 
 
@@ -180,6 +183,12 @@ class Operator:
     async def _audited(self, request: Request, title: str, words: str, move: Move) -> Answer:
         asked = request.asked
         why = self._forbidden(request)
+        if isinstance(asked, EMERGENCY) and type(asked) in self._handlers:
+            # Written down beside it: no disk holds up a close-all.
+            self._tasks.start(f"audit {request.request_id}", self._note(request, title, words, "asked"))
+            if why:
+                raise Refused(why)
+            return await self._handlers[type(asked)](asked, move)
         try:
             await self._write(request, title, words, "asked", "", "")
         except StoreError as error:
@@ -203,15 +212,29 @@ class Operator:
         return ""
 
     async def _answered(self, request: Request, title: str, words: str, given: Answer) -> None:
+        message = redact(given.message)
+        ended = RequestEnded(now_ms(), request.request_id, given.state, message, given.document)
+        if isinstance(request.asked, EMERGENCY):
+            self._core.emit(ended)  # said first: a disk that hangs must not keep "flat" back
+        await self._note(request, title, words, "answered", given)
+        if not isinstance(request.asked, EMERGENCY):
+            self._core.emit(ended)
+
+    async def _note(
+        self, request: Request, title: str, words: str, phase: Phase, given: Answer | None = None
+    ) -> None:
+        """A line of the audit that nothing waits for; where it cannot be written, that is said."""
+        outcome, text = (given.state, given.message) if given is not None else ("", "")
         try:
-            await self._write(request, title, words, "answered", given.state, given.message)
+            async with asyncio.timeout(NOTE_SECONDS):
+                await self._write(request, title, words, phase, outcome, text)
+        except TimeoutError:
+            self._core.problem("audit", "the disk does not answer: the audit lacks a line")
         except StoreError as error:
             self._core.problem("audit", str(error), remedy=error.remedy)
-        message = redact(given.message)
-        self._core.emit(RequestEnded(now_ms(), request.request_id, given.state, message, given.document))
 
     async def _write(
-        self, request: Request, title: str, words: str, phase: Any, outcome: str, text: str
+        self, request: Request, title: str, words: str, phase: Phase, outcome: str, text: str
     ) -> None:
         line = AuditLine(
             seq=0,

@@ -18,6 +18,7 @@ from aster_tui.config import Settings
 from aster_tui.domain.commands import (
     Asked,
     CancelOrders,
+    CloseAll,
     ModifyOrder,
     PlaceOrder,
     Preflight,
@@ -416,3 +417,59 @@ def test_a_chain_that_was_tampered_with_is_found(tmp_path: Path) -> None:
         path.write_text("\n".join(broken) + "\n")
         assert words in next(iter(chains(tmp_path)))[2]
     assert json.loads(rows[0])["previous"] == "0" * 64
+
+
+async def test_close_all_from_the_console_is_proved_by_the_exchange(
+    tmp_path: Path, mongo_uri: str, mongo_database: str, raw_database: Any
+) -> None:
+    async with PracticeExchange(PracticeOptions(accounts=2, positions=3, volatility=D(0))) as exchange:
+        chosen = rig.settings(tmp_path, exchange.rest_url, exchange.ws_url, mongo_uri, mongo_database)
+        floor = Floor(exchange, raw_database, chosen, {})
+        floor.add("One", 0)
+        floor.add("Two", 1)
+        floor.add("Paper")
+        # Went to paper and left positions: they are closed as well.
+        raw_database.agents.update_one(
+            {"name": "Two"}, {"$set": {"isPaperTrading": True, "asterKeepsPositions": True}}
+        )
+        with rig.running(chosen, floor.environment, attached=True) as engine:
+            await ready(engine, "One")
+            await rig.until(lambda: len(engine.snapshot().positions) == 6, "all six are seen")
+            # Disarmed, and all the same: what only reduces needs no arming.
+            view = await ask(engine, CloseAll(), source="console")
+            assert (view.state, view.document["flat"]) == ("done", True), view
+            assert [len(a["close_orders"]) for a in view.document["accounts"]] == [3, 3]
+            state = await floor.state()
+            assert not any(a["positions"] or a["open_orders"] for a in state["accounts"].values())
+            assert await asyncio.to_thread(Path(view.document["incident"]).is_file)
+            await rig.until(lambda: not engine.snapshot().positions, "the screen shows it")
+            await rig.until(lambda: raw_database.controls.find_one({"_id": "fleet", "state": "HALTED"}))
+            await rig.until(lambda: raw_database.orders.count_documents({"purpose": "flatten"}) == 6)
+            await rig.until(lambda: raw_database.audit.count_documents({}) == 2)
+
+
+async def test_read_only_closes_nothing_and_says_why(floor: Floor) -> None:
+    floor.add("Real", 0)
+    watching = floor.settings.model_copy(update={"read_only": True})
+    with rig.running(watching, floor.environment) as engine:
+        await ready(engine, "Real")
+        view = await ask(engine, CloseAll(), source="console")
+        assert (view.state, "read-only" in view.message) == ("refused", True)
+
+
+async def test_leaving_while_all_is_closed_waits_for_the_end(
+    tmp_path: Path, mongo_uri: str, mongo_database: str, raw_database: Any
+) -> None:
+    options = PracticeOptions(accounts=1, positions=4, volatility=D(0), latency_ms=200)
+    async with PracticeExchange(options) as exchange:
+        chosen = rig.settings(tmp_path, exchange.rest_url, exchange.ws_url, mongo_uri, mongo_database)
+        floor = Floor(exchange, raw_database, chosen, {})
+        floor.add("One", 0)
+        with rig.running(chosen, floor.environment) as engine:
+            await ready(engine, "One")
+            engine.submit(Request("last", CloseAll(), "console"))
+            await rig.until(lambda: engine.emergency, "it runs")
+            stopping = asyncio.create_task(asyncio.to_thread(engine.stop))
+            await stopping
+        state = await floor.state()
+        assert not any(a["positions"] for a in state["accounts"].values())
