@@ -109,21 +109,23 @@ class Connection:
         return await self._transport.send(method, path, string, changes=changes, priority=self._priority)
 
     async def _signed(self, method: str, path: str, parameters: Parameters, *, changes: bool) -> Any:
-        string = self._signed_with(parameters, self._nonce())
-        return await self._explained(self._once(method, path, string, changes=changes))
+        nonce = self._nonce()
+        string = self._signed_with(parameters, nonce)
+        return await self._explained(self._once(method, path, string, changes=changes), nonce)
 
-    async def _explained(self, asking: Awaitable[Any]) -> Any:
+    async def _explained(self, asking: Awaitable[Any], nonce: int) -> Any:
         try:
             return await asking
         except AnswerError as error:
             if error.number == NONCE_REFUSED:
-                self._explain_nonce(error)
+                self._explain_nonce(error, nonce)
             raise
 
-    def _explain_nonce(self, error: AnswerError) -> None:
-        """Our nonce was the newest of this machine and near server time, and was refused all the same: then
-        somebody else signs with this signer."""
-        if abs(self.clock_offset_ms) < self.venue.nonce_window_s * 500:
+    def _explain_nonce(self, error: AnswerError, nonce: int) -> None:
+        """Our nonce was among the newest of this machine and near server time, and was refused all the same:
+        then somebody else signs with this signer."""
+        near = self._nonces.knows_server_time or abs(self.clock_offset_ms) < self.venue.nonce_window_s * 500
+        if near and self._nonces.is_recent(self._wallet().signer.address, nonce):
             error.message = f"{error.message}: another program seems to sign with this signer"
             error.remedy = (
                 "use each signer on one machine only; approve a second API wallet for the other program"

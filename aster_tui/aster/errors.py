@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from aster_tui.domain.meanings import Meaning, meaning
 
 
@@ -54,7 +56,13 @@ class RateLimited(AnswerError):
     def __init__(self, status: int, number: int, text: str, retry_after_s: float, raw: str = "") -> None:
         super().__init__(status, number, text, raw)
         self.retry_after_s = retry_after_s
-        self.message = f"{self.message} for {retry_after_s:.0f} s" if status == 418 else self.message
+        self.message = f"{self.message}: nothing is sent until {local_time(time.time() + retry_after_s)}"
+
+
+def local_time(at: float) -> str:
+    """A Unix time (s) for people: the time of day, with its date when that is not today's."""
+    form = "%H:%M:%S" if time.localtime(at)[:3] == time.localtime()[:3] else "%Y-%m-%d %H:%M:%S"
+    return time.strftime(form, time.localtime(at))
 
 
 class InvalidOrder(AsterError, ValueError):

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from aster_tui.aster.errors import RateLimited
+from aster_tui.aster.errors import RateLimited, local_time
 
 MINUTE_S = 60
 
@@ -151,8 +151,9 @@ class Gate:
     def refused(self, retry_after_s: float, *, banned: bool) -> None:
         """The venue refused: send nothing for this long."""
         with self._lock:
-            self._closed_until = max(self._closed_until, self._clock() + retry_after_s)
-            self._banned = banned
+            until = self._clock() + retry_after_s
+            if until > self._closed_until:
+                self._closed_until, self._banned = until, banned
 
     def refused_orders(self, account: str, retry_after_s: float) -> None:
         """The venue takes no more orders of this account (-1015) for this long; all else goes on."""
@@ -176,8 +177,7 @@ class Gate:
 
     def _held(self, status: int, why: str, seconds: float, number: int = 0) -> RateLimited:
         error = RateLimited(status, number, "", seconds)
-        until = time.strftime("%H:%M:%S", time.localtime(self._clock() + seconds))
-        error.message = f"{why}: nothing is sent until {until}"
+        error.message = f"{why}: nothing is sent until {local_time(self._clock() + seconds)}"
         error.remedy = "wait; it goes on by itself"
         return error
 

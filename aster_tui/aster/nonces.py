@@ -2,7 +2,7 @@
 
 The venue refuses a nonce twice and one too far from its own time (``-4225``), per signer. So one counter
 per signer serves every task, thread and process of this machine, survives restarts, and does not follow a
-clock that jumps back.
+clock that jumps. Once server time was measured it goes by a clock that nobody sets.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import fcntl
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,15 @@ _BYTES = 8
 LOCK_SECONDS = 0.02
 #: A nonce that is ahead of the exchange's time by more came from a clock that was wrong.
 FAR_AHEAD_US = 3_000_000
+#: By how much the machine's clock and the steady one may part before the machine's counts as set.
+SET_US = 500_000
+#: As many of a signer's newest nonces the venue keeps.
+VENUE_KEEPS = 100
+
+
+def steady_ns() -> int:
+    """Time in ns on a clock that nobody sets and that goes on while the machine sleeps."""
+    return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class NonceSource:
@@ -32,6 +42,7 @@ class NonceSource:
             exchange's, which it all refuses, go back to its time instead of counting on. A nonce that happens
             to be used twice the venue refuses.
         clock_ns: Unix time in ns.
+        steady: time in ns on a clock that is never set.
     """
 
     def __init__(
@@ -40,10 +51,15 @@ class NonceSource:
         *,
         insists: bool = False,
         clock_ns: Callable[[], int] = time.time_ns,
+        steady: Callable[[], int] = steady_ns,
     ) -> None:
         self._folder = folder
         self._insists = insists
-        self._clock_ns = clock_ns
+        self._clock_ns, self._steady = clock_ns, steady
+        #: Server time in µs less the steady clock's, and the venue's window in µs, once measured.
+        self._ahead: int | None = None
+        self._window_us = 0
+        self._recent: dict[str, deque[int]] = {}
         self._last: dict[str, int] = {}
         self._files: dict[str, int] = {}
         self._lock = threading.Lock()
@@ -58,7 +74,7 @@ class NonceSource:
                 the same nonce.
         """
         signer = signer.lower()
-        now = self._clock_ns() // 1000 + self.offset_ms * 1000
+        now = self._server_us()
         with self._lock:
             nonce = self._after(now, self._last.get(signer, 0))
             if self._folder is not None:
@@ -68,11 +84,35 @@ class NonceSource:
                     if not self._insists:
                         raise
             self._last[signer] = nonce
+            self._recent.setdefault(signer, deque(maxlen=VENUE_KEEPS)).append(nonce)
         return nonce
 
-    def last(self, signer: str) -> int:
-        """The newest nonce given here for a signer, 0 before the first."""
-        return self._last.get(signer.lower(), 0)
+    @property
+    def knows_server_time(self) -> bool:
+        """Whether somebody measured it."""
+        return self._ahead is not None
+
+    def measured(self, offset_ms: int, window_s: float) -> None:
+        """Server time was measured: it is ``offset_ms`` ahead of the machine's clock now, and the venue takes
+        nonces that are within ``window_s`` of it."""
+        with self._lock:
+            self.offset_ms = offset_ms
+            self._ahead = self._clock_ns() // 1000 + offset_ms * 1000 - self._steady() // 1000
+            self._window_us = int(window_s * 1_000_000)
+
+    def is_recent(self, signer: str, nonce: int) -> bool:
+        """Whether fewer nonces were given here after this one than the venue keeps: then it cannot be our
+        own that made it too old."""
+        recent = self._recent.get(signer.lower())
+        return recent is None or len(recent) < VENUE_KEEPS or nonce >= recent[0]
+
+    def _server_us(self) -> int:
+        told = self._clock_ns() // 1000 + self.offset_ms * 1000
+        if self._ahead is None:
+            return told
+        steady = self._steady() // 1000 + self._ahead
+        # The machine's clock was set since: its difference will be measured again in a moment.
+        return told if abs(told - steady) < SET_US else steady
 
     def close(self) -> None:
         """Close the files."""
@@ -97,7 +137,10 @@ class NonceSource:
         return nonce
 
     def _after(self, least: int, newest: int) -> int:
-        if self._insists and newest > least + FAR_AHEAD_US:
+        """The nonce after ``newest``, unless that came from a clock that was wrong: once server time is
+        known, what is ahead of it by more than the window was refused, and so would be all that follow."""
+        far = FAR_AHEAD_US if self._insists else self._window_us
+        if newest > least + far and (self._insists or self._ahead is not None):
             return least
         return max(least, newest + 1)
 

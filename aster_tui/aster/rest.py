@@ -10,9 +10,12 @@ import asyncio
 import re
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from aster_tui.aster import models
 from aster_tui.aster.answers import identity, model, rows_of
+from aster_tui.aster.connection import Parameters
+from aster_tui.aster.errors import AnswerError, AsterError
 from aster_tui.aster.reports import Reports
 from aster_tui.domain.events import AccountSnapshot, MarkPrices
 from aster_tui.domain.symbols import QUOTE, SymbolRules
@@ -62,7 +65,7 @@ class Observer(Reports):
         server = model(models.ServerTime, await self._once("GET", "/fapi/v3/time", "", changes=False))
         trip_ns = time.perf_counter_ns() - started
         middle_ms = (started_wall + trip_ns // 2) // 1_000_000
-        self._nonces.offset_ms = server.server_time - middle_ms
+        self._nonces.measured(server.server_time - middle_ms, self.venue.nonce_window_s)
         self._transport.gate.offset_ms = self._nonces.offset_ms
         return Clock(self._nonces.offset_ms, round(trip_ns / 1_000_000))
 
@@ -95,6 +98,19 @@ class Observer(Reports):
         )
 
     # Signed reads
+
+    async def _signed_read(self, path: str, parameters: Parameters) -> Any:
+        """A read that is refused for its time is asked once more, after the clock was measured."""
+        try:
+            return await super()._signed_read(path, parameters)
+        except AnswerError as error:
+            if error.meaning.kind != "clock":
+                raise
+            try:
+                await self.measure_clock()
+            except AsterError:
+                raise error from None
+        return await super()._signed_read(path, parameters)
 
     async def open_orders(self, symbol: str | None = None) -> tuple[Order, ...]:
         """Open orders (weight 1 with a symbol, 40 without)."""

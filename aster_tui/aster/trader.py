@@ -109,8 +109,8 @@ class Trader(Observer):
             OutcomeUnknown: it may be live; fence it and ask, never send it again.
             Unreachable: it was not sent.
         """
-        answer = await self._explained(self._once("POST", "/fapi/v3/order", prepared.string, changes=True))
-        return answered_order(answer)
+        sending = self._once("POST", "/fapi/v3/order", prepared.string, changes=True)
+        return answered_order(await self._explained(sending, prepared.nonce))
 
     async def place_order(self, request: OrderRequest) -> Order:
         """Prepare and send an order. Raises what :meth:`prepare_order` and :meth:`send_order` raise."""
@@ -185,7 +185,7 @@ class Trader(Observer):
             Unreachable: nothing was sent.
         """
         sending = self._once("POST", "/fapi/v3/batchOrders", prepared.string, changes=True)
-        return self._each(await self._explained(sending), len(prepared.requests))
+        return self._each(await self._explained(sending, prepared.nonce), len(prepared.requests))
 
     async def cancel_batch(
         self, symbol: str, client_order_ids: Sequence[str] = (), *, order_ids: Sequence[int] = ()

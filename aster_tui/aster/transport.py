@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -21,6 +23,9 @@ from aster_tui.domain.meanings import meaning
 
 WEIGHT_HEADER, ORDERS_HEADER = "x-mbx-used-weight-1m", "x-mbx-order-count-1m"
 TOO_MANY_ORDERS = -1015
+#: The venue bans for three days at the most; without a word of how long, its limits count by the minute.
+LONGEST_BAN_S, UNTOLD_S = 4 * 24 * 3600.0, 60.0
+_BANNED_UNTIL = re.compile(r"banned until (\d{13})")
 #: How much of an answer is kept for a person to look at.
 _RAW_SHOWN = 300
 
@@ -105,7 +110,8 @@ class Transport:
             error.code, error.raw = str(number or f"HTTP {answer.status}"), raw
             raise error
         if found.kind in ("rate-limited", "banned"):
-            limited = RateLimited(answer.status, number, text, _retry_after(answer), raw)
+            seconds = self._retry_after(answer, text)
+            limited = RateLimited(answer.status, number, text, seconds, raw)
             if number == TOO_MANY_ORDERS:
                 self.gate.refused_orders(self._account, limited.retry_after_s)
             else:
@@ -119,6 +125,15 @@ class Transport:
                 raw=raw,
             )
         raise AnswerError(answer.status, number, text or answer.reason, raw, changes=changes)
+
+    def _retry_after(self, answer: Answer, text: str) -> float:
+        """How long to send nothing (s): by the header, or by the time that the words name."""
+        value = answer.headers.get("retry-after", "")
+        told = float(value) if value.isascii() and value.isdigit() else 0.0
+        if banned := _BANNED_UNTIL.search(text):
+            server_now = time.time() * 1000 + self.gate.offset_ms
+            told = max(told, (int(banned[1]) - server_now) / 1000)
+        return min(told, LONGEST_BAN_S) if told > 0 else UNTOLD_S
 
     def _whole(self, body: Any, raw: str, method: str, path: str, changes: bool) -> Any:
         """The body of a good answer, unless it is no JSON at all."""
@@ -149,8 +164,3 @@ def _code(body: Any) -> tuple[int, str]:
 def _told(answer: Answer, header: str) -> int | None:
     value = answer.headers.get(header, "")
     return int(value) if value.isascii() and value.isdigit() else None
-
-
-def _retry_after(answer: Answer) -> float:
-    value = answer.headers.get("retry-after", "")
-    return float(value) if value.isdigit() else 60.0

@@ -125,6 +125,8 @@ def _feed(
 def _feed_words(
     name: str, feeds: list[FeedView], worst: FeedView, snapshot: FleetSnapshot, now: int, shortness: int
 ) -> str:
+    if name == "exchange" and snapshot.held_until > now:
+        return f"{'BANNED' if snapshot.banned else 'held'} until {fmt.clock(snapshot.held_until)}"
     age = fmt.age(now - worst.heard_at) if worst.heard_at is not None else ""
     if shortness:
         age = age.replace(" ", "")

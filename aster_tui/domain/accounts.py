@@ -63,6 +63,14 @@ class AccountState:
         self.unannounced = {key: since for key, since in self.unannounced.items() if since > event.at}
         return True
 
+    def set_back(self, now: int) -> None:
+        """The exchange's clock was set back to ``now``: nothing that is known is newer than that."""
+        self.wallet_at, self.told_at = min(self.wallet_at, now), min(self.told_at, now)
+        self.snapshot_at, self._opened_at = min(self.snapshot_at, now), min(self._opened_at, now)
+        self._position_at = {key: min(at, now) for key, at in self._position_at.items()}
+        self.unannounced = {key: min(at, now) for key, at in self.unannounced.items()}
+        self._seen = {number: (min(at, now), order) for number, (at, order) in self._seen.items()}
+
     def open_of(self, symbol: str) -> OpenOrders:
         """How many orders of a symbol are open, as far as is known."""
         mine = [order for order in self.orders.values() if order.symbol == symbol]

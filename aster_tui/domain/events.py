@@ -260,6 +260,16 @@ class ClockMeasured:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestsHeld:
+    """Nothing is sent to the exchange until then (Unix ms, local): too many requests, or ``banned`` by it.
+    0 is the end of it."""
+
+    at: int
+    until: int
+    banned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class WeightUsed:
     """Request weight spent in the current minute, as the venue's header says it."""
 
@@ -425,6 +435,7 @@ Event = (
     | ErrorRaised
     | ClockMeasured
     | WeightUsed
+    | RequestsHeld
     | MetricsMeasured
     | ShadowsLoaded
     | ShadowPosition

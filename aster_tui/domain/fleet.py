@@ -23,6 +23,8 @@ from aster_tui.domain.views import ErrorView, FeedView, Mode, OrderView, SyncVie
 #: How many lines the order log and the errors pane keep.
 ORDER_LINES = 1000
 ERROR_LINES = 500
+#: How far server time must be back, measured against itself, to count as set.
+SET_BACK_MS = 2_000
 
 
 @dataclass(slots=True)
@@ -72,8 +74,10 @@ class FleetState:
         self.syncs: dict[str, SyncView] = {}
         self.clock_offset_ms: int | None = None
         self.round_trip_ms: int | None = None
+        self._server_at = 0
         self.weight_used: int | None = None
         self.weight_limit = 2400
+        self.held_until, self.banned = 0, False
         self.desk = DeskState()
         self._handlers: dict[type[Any], Callable[[Any], bool]] = {
             **self.desk.handlers(),
@@ -99,6 +103,7 @@ class FleetState:
             ev.ErrorRaised: self._error_raised,
             ev.ClockMeasured: self._clock_measured,
             ev.WeightUsed: self._weight_used,
+            ev.RequestsHeld: self._requests_held,
             ev.MetricsMeasured: self._metrics_measured,
             ev.ShadowsLoaded: self._shadows_loaded,
             ev.ShadowPosition: lambda e: self._take_shadow(e.position),
@@ -333,7 +338,19 @@ class FleetState:
 
     def _clock_measured(self, event: ev.ClockMeasured) -> bool:
         self.clock_offset_ms, self.round_trip_ms = event.offset_ms, event.round_trip_ms
+        server_now = event.at + event.offset_ms
+        if server_now < self._server_at - SET_BACK_MS:
+            # The exchange's clock was set back: what it tells from now on is newer all the same.
+            for account in self.accounts.values():
+                account.set_back(server_now)
+            self.marks_at = {symbol: min(at, server_now) for symbol, at in self.marks_at.items()}
+        self._server_at = server_now
         return True
+
+    def _requests_held(self, event: ev.RequestsHeld) -> bool:
+        changed = (event.until, event.banned) != (self.held_until, self.banned)
+        self.held_until, self.banned = event.until, event.banned
+        return changed
 
     def _weight_used(self, event: ev.WeightUsed) -> bool:
         changed = (event.used, event.limit) != (self.weight_used, self.weight_limit)

@@ -221,6 +221,9 @@ class FleetSnapshot:
     round_trip_ms: int | None = None
     weight_used: int | None = None
     weight_limit: int = 2400
+    #: Until when nothing is sent to the exchange (Unix ms; 0 or past: it is), and whether that is a ban.
+    held_until: int = 0
+    banned: bool = False
     #: Figures of the journal's orders by (agent name, window); the fleet's name is empty.
     metrics: Mapping[tuple[str, str], Metrics] = field(default_factory=dict)
     #: Parts that have neither answered nor failed yet since the start.

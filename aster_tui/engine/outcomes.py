@@ -8,7 +8,7 @@ import structlog
 
 from aster_tui.aster.errors import AnswerError, AsterError
 from aster_tui.aster.trader import PreparedOrder, Trader
-from aster_tui.domain.outcomes import Ask, Done, Fence, FenceAnswer, Outcome
+from aster_tui.domain.outcomes import LONGEST_ASK_MS, Ask, Done, Fence, FenceAnswer, Outcome
 from aster_tui.domain.trading import Order
 from aster_tui.engine.core import now_ms
 
@@ -73,7 +73,8 @@ class Resolver:
     async def _wait(self, step: Ask) -> None:
         """Until the time to ask, or until the stream tells."""
         self._told.clear()
-        seconds = (step.at - self._server_now()) / 1000
+        # Never longer than between two questions, whatever the machine's clock was set to.
+        seconds = min(step.at - self._server_now(), LONGEST_ASK_MS) / 1000
         if seconds > 0 and self.outcome.word == "unknown":
             try:
                 async with asyncio.timeout(seconds):
@@ -84,7 +85,10 @@ class Resolver:
     async def _ask(self) -> None:
         if self.outcome.word != "unknown":
             return
-        request, before = self._prepared.request, self._server_now()
+        request = self._prepared.request
+        if self._server_now() >= self.outcome.closes_at and not await self._measured():
+            return
+        before = self._server_now()
         try:
             order = await self._client.order(request.symbol, client_order_id=request.client_order_id)
         except AnswerError as error:
@@ -96,6 +100,17 @@ class Resolver:
             self._unanswered(before, error)
         else:
             self.outcome = self.outcome.found(order)
+
+    async def _measured(self) -> bool:
+        """Before an answer may prove that the order cannot come any more, the exchange's own clock says so:
+        this machine's may have been set meanwhile."""
+        before = self._server_now()
+        try:
+            await self._client.measure_clock()
+        except AsterError as error:
+            self._unanswered(before, error)
+            return False
+        return True
 
     def _unanswered(self, before: int, error: AsterError) -> None:
         log.warning("an order could not be asked for", error=error.message, code=error.code)

@@ -32,6 +32,8 @@ def status_document(snapshot: FleetSnapshot) -> dict[str, Any]:
             "round_trip_ms": snapshot.round_trip_ms,
             "weight_used": snapshot.weight_used,
             "weight_limit": snapshot.weight_limit,
+            "requests_held_until": snapshot.held_until or None,
+            "banned": snapshot.banned,
             "orders_seen": len(snapshot.orders),
             "errors_seen": sum(error.count for error in snapshot.errors),
             "orders": {

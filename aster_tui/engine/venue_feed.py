@@ -5,11 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from aster_tui.aster.errors import AsterError
+from aster_tui.aster.errors import AsterError, RateLimited
 from aster_tui.aster.rest import Observer
 from aster_tui.aster.streams import MarkPriceStream
 from aster_tui.aster.venue import Venue
-from aster_tui.domain.events import ClockMeasured, FeedHeard, MarkPrices, SymbolsLoaded, WeightUsed
+from aster_tui.domain.events import (
+    ClockMeasured,
+    FeedHeard,
+    MarkPrices,
+    RequestsHeld,
+    SymbolsLoaded,
+    WeightUsed,
+)
 from aster_tui.domain.views import FeedState
 from aster_tui.engine.core import Core, Watchdog, now_ms
 
@@ -19,6 +26,8 @@ CLOCK_SECONDS = 5.0
 SYMBOLS_SECONDS = 1800.0
 #: While the stream of mark prices is silent they are asked for this often.
 POLL_SECONDS = 2.0
+#: Times of the same hold, measured twice, are this near to each other.
+SAME_HOLD_MS = 2_000
 
 
 class VenueFeed:
@@ -65,6 +74,7 @@ class VenueFeed:
         self._core.emit(ClockMeasured(at, clock.offset_ms, clock.round_trip_ms))
         self._core.feed(EXCHANGE, "live")
         self._core.emit(FeedHeard(EXCHANGE, at))
+        self._core.emit(RequestsHeld(at, 0))
         loop_time = asyncio.get_running_loop().time()
         if not self._core.state.rules or loop_time - self._symbols_at > SYMBOLS_SECONDS:
             info = await self._client.exchange_info()
@@ -85,9 +95,21 @@ class VenueFeed:
                 self._core.emit(await self._client.mark_prices())
 
     def _failed(self, error: AsterError) -> None:
+        if isinstance(error, RateLimited):
+            self._held(error)
+            return
         known = self._core.state.feeds.get(EXCHANGE)
         if known is None or known.state != "down":  # told once per outage; the feed stays marked
             self._core.problem(EXCHANGE, error.message, code=error.code, remedy=error.remedy, raw=error.raw)
+        self._core.feed(EXCHANGE, "down", error.message)
+
+    def _held(self, error: RateLimited) -> None:
+        """Say until when nothing is sent, once for each time that the exchange says so."""
+        now, banned = now_ms(), error.status == 418
+        until = now + round(error.retry_after_s * 1000)
+        if until > self._core.state.held_until + SAME_HOLD_MS or banned != self._core.state.banned:
+            self._core.problem(EXCHANGE, error.message, code=error.code, remedy=error.remedy, raw=error.raw)
+            self._core.emit(RequestsHeld(now, until, banned))
         self._core.feed(EXCHANGE, "down", error.message)
 
     def _prices(self, prices: MarkPrices) -> None:

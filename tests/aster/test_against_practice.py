@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from aster_tui.aster import streams
 from aster_tui.aster.errors import AnswerError, AsterError, InvalidOrder, OutcomeUnknown
 from aster_tui.aster.nonces import NonceSource
 from aster_tui.aster.orders import OrderRequest
@@ -201,6 +202,37 @@ async def test_the_user_stream_tells_what_the_client_does(exchange: PracticeExch
     assert account.wallets["USDT"] == snapshot.wallet_balance
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_a_key_lives_by_its_renewals_and_an_expired_one_is_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    options = PracticeOptions(accounts=1, volatility=D(0), listen_key_seconds=2)
+    async with PracticeExchange(options) as exchange:
+        (keys,) = exchange.ready_document()["accounts"]
+        wallet = Wallet(keys["user"], Signer(PrivateKey.parse(keys["signer_private_key"]), 1666))
+        client = Trader(Venue(exchange.rest_url, exchange.ws_url, 1666), wallet, nonces=NonceSource())
+        connected: list[float] = []
+        stream = UserStream(
+            client,
+            account="0xA",
+            on_event=lambda event: None,
+            on_state=lambda state, detail: None,
+            on_connected=lambda: connected.append(asyncio.get_running_loop().time()),
+            on_heard=lambda: None,
+            on_problem=lambda message, raw: None,
+        )
+        monkeypatch.setattr(streams, "RENEW_SECONDS", 0.5)
+        following = asyncio.create_task(stream.run())
+        await asyncio.sleep(4)
+        assert len(connected) == 1  # twice its life, and still the same
+        monkeypatch.setattr(streams, "RENEW_SECONDS", 60)
+        async with asyncio.timeout(15):
+            while len(connected) < 2:
+                await asyncio.sleep(0.05)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await client.aclose()
 
 
 async def test_the_legacy_scheme_end_to_end_and_neither_passes_for_the_other() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from aster_tui.aster.errors import RateLimited
@@ -94,6 +96,10 @@ def test_a_refusal_closes_for_as_long_as_the_venue_says() -> None:
         with pytest.raises(RateLimited, match="banned by the exchange: nothing is sent until"):
             gate.spend(READ, priority)
     assert gate.gate.closed_until == 720
+    gate.now = 719.5
+    gate.gate.refused(0.1, banned=False)  # a lighter word does not make less of a ban
+    with pytest.raises(RateLimited, match="banned"):
+        gate.spend(READ, Priority.ORDERS)
     gate.now = 720.5
     gate.spend(READ, Priority.ORDERS)
 
@@ -127,6 +133,33 @@ async def test_after_a_refusal_no_client_of_that_address_sends_anything(status: 
             with pytest.raises(RateLimited, match=word):
                 await ask()
         assert len(kept.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "text", "seconds"),
+    [
+        ("Retry-After: 120\r\n", "Way too many requests.", 120),
+        ("", "Way too many requests; IP banned until {ms}. Please use the websocket.", 7200),
+        ("Retry-After: 5\r\n", "Way too many requests; IP banned until {ms}.", 7200),
+        ("", "Way too many requests.", 60),
+        ("Retry-After: soon\r\n", "", 60),
+        ("", "Way too many requests; IP banned until 9999999999999.", 4 * 24 * 3600),
+    ],
+)
+async def test_the_end_of_a_ban_is_said_and_kept(headers: str, text: str, seconds: int) -> None:
+    text = text.replace("{ms}", str(round(time.time() * 1000) + 7_200_000))
+    refusal = answer(f'{{"code":-1003,"msg":"{text}"}}', "418 Teapot", headers)
+    async with wire(lambda _: refusal) as (_, client):
+        with pytest.raises(RateLimited) as raised:
+            await client.ping()
+        assert abs(raised.value.retry_after_s - seconds) < 2
+        until = gate_of(client.venue.rest_url).closed_until
+        assert abs(until - time.time() - seconds) < 2
+        shown = time.strftime("%H:%M:", time.localtime(until))
+        assert "banned by the exchange: nothing is sent until" in str(raised.value)
+        assert shown in str(raised.value)
+        day = time.strftime("%Y-%m-%d", time.localtime(until))
+        assert (day in str(raised.value)) == (day != time.strftime("%Y-%m-%d"))
 
 
 async def test_too_many_orders_stop_the_orders_of_that_account_only() -> None:

@@ -115,3 +115,69 @@ def test_one_that_insists_goes_back_to_the_exchange_s_time_after_a_clock_that_wa
     assert own.next("0xAB") == 1_120_000_000
     own.offset_ms = 0
     assert [own.next("0xAB"), own.next("0xAB")] == [1_000_000_000, 1_000_000_001]
+
+
+class Clocks:
+    """A machine's clock that is set, and one that is not; both in ns."""
+
+    def __init__(self) -> None:
+        self.wall, self.steady = 1_000_000_000_000, 5_000_000_000
+
+    def go(self, seconds: float) -> None:
+        self.wall += int(seconds * 1e9)
+        self.steady += int(seconds * 1e9)
+
+    def source(self, folder: Path | None = None) -> NonceSource:
+        return NonceSource(folder, clock_ns=lambda: self.wall, steady=lambda: self.steady)
+
+
+def test_a_clock_that_is_set_after_the_measurement_moves_no_nonce_away_from_server_time() -> None:
+    for jump in (3600, -3600, 2, -2):
+        clocks = Clocks()
+        source = clocks.source()
+        source.measured(250, 10)
+        clocks.wall += jump * 10**9
+        clocks.go(4)
+        assert source.next("0xA") == 1_004_250_000
+        source.measured(250 - jump * 1000, 10)  # found out
+        clocks.go(1)
+        assert source.next("0xA") == 1_005_250_000
+        clocks.wall += 200_000_000  # small steps are followed: the steady clock may be the one that is off
+        assert source.next("0xA") == 1_005_450_000
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_nonces_of_a_clock_that_was_far_ahead_hold_nobody_up_once_server_time_is_known(
+    kept: bool, tmp_path: Path
+) -> None:
+    clocks = Clocks()
+    clocks.wall += 3600 * 10**9  # an hour ahead, and nobody knows yet
+    source = clocks.source(tmp_path if kept else None)
+    assert source.next("0xA") == 4_600_000_000
+    source.measured(-3_600_000, 10)
+    first = source.next("0xA")
+    assert first == 1_000_000_000
+    assert source.next("0xA") == first + 1
+    if kept:
+        other = clocks.source(tmp_path)  # another process, later
+        other.measured(-3_600_000, 10)
+        assert other.next("0xA") == first + 2
+
+
+def test_nonces_within_the_window_are_counted_on_from() -> None:
+    clocks = Clocks()
+    clocks.wall += 8 * 10**9
+    source = clocks.source()
+    ahead = source.next("0xA")
+    source.measured(-8_000, 10)  # the venue may have taken it
+    assert source.next("0xA") == ahead + 1
+
+
+def test_only_what_the_venue_would_still_keep_is_recent() -> None:
+    source = NonceSource()
+    assert source.is_recent("0xA", 5)
+    given_first = [source.next("0xA") for _ in range(100)]
+    assert source.is_recent("0xA", given_first[0])
+    source.next("0xA")
+    assert not source.is_recent("0xA", given_first[0])
+    assert source.is_recent("0xA", given_first[1])

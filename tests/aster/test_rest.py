@@ -240,6 +240,34 @@ async def test_a_refused_nonce_that_was_our_newest_names_the_stranger() -> None:
         with pytest.raises(AnswerError) as raised:
             await client.positions()
         assert "another program" not in raised.value.message
+        nonces.measured(9_000, 10)  # with a clock that is known it is not
+        with pytest.raises(AnswerError, match="another program seems to sign"):
+            await client.positions()
+        prepared = client.prepare_order(ORDER)
+        for _ in range(100):
+            nonces.next(SIGNER.address)
+        with pytest.raises(AnswerError) as raised:  # a hundred of our own overtook it
+            await client.send_order(prepared)
+        assert "another program" not in raised.value.message
+
+
+async def test_a_read_refused_for_its_time_is_asked_once_more_on_server_time() -> None:
+    refused = answer('{"code":-1021,"msg":"Timestamp for this request is outside."}', "400 Bad")
+    far = round(time.time() * 1000) + 3_600_000
+    replies = {1: refused, 2: answer(f'{{"serverTime":{far}}}')}
+    async with wire(lambda n: replies.get(n, answer("[]")), nonces=NonceSource()) as (kept, client):
+        assert await client.open_orders("BTCUSDT") == ()
+        nonces = [int(r[0].partition("nonce=")[2].partition("&")[0] or 0) for r in kept.requests]
+        assert nonces[2] - nonces[0] > 3_590_000_000
+        assert len(kept.requests) == 3
+    async with wire(lambda n: answer(f'{{"serverTime":{far}}}') if n == 2 else refused) as (kept, client):
+        with pytest.raises(AnswerError, match="clock differs"):
+            await client.open_orders("BTCUSDT")
+        assert len(kept.requests) == 3
+    async with wire(lambda n: refused) as (kept, client):  # what places is never sent again
+        with pytest.raises(AnswerError, match="clock differs"):
+            await client.place_order(ORDER)
+        assert len(kept.requests) == 1
 
 
 async def test_nonces_follow_server_time_once_any_client_measured_it() -> None:

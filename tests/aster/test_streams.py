@@ -43,6 +43,8 @@ class Keys:
         self.venue = Venue("http://unused", url, 1666)
         self.given = 0
         self.raises: list[Exception] = []
+        self.renewed = 0
+        self.renewal_raises: list[Exception] = []
 
     async def create_listen_key(self) -> str:
         if self.raises:
@@ -51,7 +53,9 @@ class Keys:
         return f"{self.given:064x}"
 
     async def renew_listen_key(self) -> None:
-        return None
+        self.renewed += 1
+        if self.renewal_raises:
+            raise self.renewal_raises.pop(0)
 
 
 class Heard:
@@ -206,6 +210,40 @@ async def test_an_expired_key_is_replaced_at_once() -> None:
             await until(lambda: heard.connected == 2)
             assert keys.given == 2
             assert ("down", "the listen key expired") in heard.states
+
+
+async def test_a_key_is_renewed_in_time_and_a_failure_to_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert streams.RENEW_SECONDS == 1800
+    monkeypatch.setattr(streams, "RENEW_SECONDS", 0.05)
+
+    async def script(socket: ServerConnection, number: int) -> None:
+        await stay(socket)
+
+    async with server(script) as url:
+        keys = Keys(url)
+        keys.renewal_raises = [Unreachable("no way"), AnswerError(400, -1003, "Slow down.")]
+        async with following(keys) as heard:
+            await until(lambda: keys.renewed >= 5)
+            assert (keys.given, heard.connected) == (1, 1)
+            assert [p.partition(":")[0] for p in heard.problems] == [
+                "the listen key could not be renewed"
+            ] * 2
+
+
+async def test_a_key_that_is_gone_at_its_renewal_is_replaced_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "RENEW_SECONDS", 0.05)
+
+    async def script(socket: ServerConnection, number: int) -> None:
+        await stay(socket)
+
+    async with server(script) as url:
+        keys = Keys(url)
+        keys.renewal_raises = [AnswerError(400, -1125, "This listenKey does not exist.")]
+        async with following(keys) as heard:
+            await until(lambda: heard.connected == 2)
+            assert keys.given == 2
+            assert ("down", "the listen key expired") in heard.states
+            assert heard.problems == []
 
 
 async def test_a_refused_key_is_said_and_not_hurried() -> None:

@@ -212,3 +212,17 @@ def test_open_orders_are_counted_by_symbol_and_by_whether_they_wait() -> None:
     assert state.open_of("BTCUSDT") == OpenOrders(3, 2)
     assert state.open_of("ETHUSDT") == OpenOrders(1, 1)
     assert state.open_of("XRPUSDT") == OpenOrders(0, 0)
+
+
+def test_when_the_exchanges_clock_is_set_back_news_are_news_again() -> None:
+    state = AccountState()
+    ahead = 3_600_000
+    state.apply_snapshot(snapshot(ahead, "0.5"))
+    state.apply_order(order(7, "NEW", ahead + 5))
+    late = order(7, "PARTIALLY_FILLED", 10, "1")
+    assert not state.apply_order(late)
+    assert not state.apply_snapshot(snapshot(10, "0"))
+    state.set_back(8)
+    assert state.apply_order(late)
+    assert state.apply_snapshot(snapshot(10, "0"))
+    assert state.positions == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -35,7 +36,8 @@ async def trading(window_s: int = 2, **faults: float) -> AsyncIterator[tuple[Pra
         (account,) = exchange.ready_document()["accounts"]
         signer = Signer(PrivateKey.parse(account["signer_private_key"]), 1666)
         venue = Venue(exchange.rest_url, exchange.ws_url, 1666, nonce_window_s=window_s)
-        client = Trader(venue, Wallet(account["user"], signer), nonces=NonceSource())
+        nonces = NonceSource(clock_ns=lambda: time.time_ns())
+        client = Trader(venue, Wallet(account["user"], signer), nonces=nonces)
         try:
             yield exchange, client
         finally:
@@ -108,3 +110,21 @@ async def test_the_stream_ends_it_while_the_exchange_does_not_answer() -> None:
         resolver.tell(Order(order_id=2, client_order_id="lost-1", quantity=D(1), **other))
         done = await asyncio.wait_for(running, 20)
         assert done.word == "placed"
+
+
+async def test_a_clock_that_is_set_meanwhile_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with trading(window_s=2) as (exchange, client):
+        await client.measure_clock()
+        await fault(exchange, "http503", 1)
+        prepared = client.prepare_order(ORDER)
+        with pytest.raises(OutcomeUnknown):
+            await client.send_order(prepared)
+        resolver, sent = Resolver(client, prepared), time.monotonic()
+        # This machine's clock jumps an hour ahead; the exchange's does not.
+        real = time.time_ns
+        await fault(exchange, "clock-skew-ms", -3_600_000)
+        monkeypatch.setattr(time, "time_ns", lambda: real() + 3_600_000_000_000)
+        await fault(exchange, "http503", 0)
+        done = await asyncio.wait_for(resolver.run(), 20)
+        assert done.word == "never-placed"
+        assert time.monotonic() - sent > 2

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import defaultdict
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ import aiohttp
 from pymongo import MongoClient
 
 from aster_tui.aster.orders import OrderRequest
+from aster_tui.console.status_line import header
+from aster_tui.domain.commands import SyncAgents
 from aster_tui.practice.options import PracticeOptions
 from aster_tui.practice.server import PracticeExchange
 from aster_tui.store.mongod import LocalMongod
@@ -168,3 +172,69 @@ async def test_a_margin_call_and_a_liquidation_are_alarms(
             line = await rig.until(lambda: [o for o in engine.snapshot().orders if o.forced])
             assert {o.forced for o in line} == {"liquidation", "adl"}
         await client.aclose()
+
+
+async def test_the_exchanges_clock_runs_ahead_and_is_set_back(
+    tmp_path: Path, mongo_uri: str, mongo_database: str, raw_database: Any
+) -> None:
+    async with PracticeExchange(PracticeOptions(accounts=1)) as exchange:
+        (account,) = exchange.ready_document()["accounts"]
+        raw_database.agents.insert_one(rig.agent_document("Real", account))
+        chosen = rig.settings(tmp_path, exchange.rest_url, exchange.ws_url, mongo_uri, mongo_database)
+        user = account["user"].lower()
+
+        def trade(side: str) -> None:
+            asked = {"symbol": "BTCUSDT", "side": side, "type": "MARKET", "quantity": "0.001"}
+            exchange.exchange.place(user, asked)
+
+        with rig.running(chosen, rig.keys(Real=account)) as engine:
+            await rig.until(lambda: (a := rig.agent(engine, "Real")) and a.sync.at, "first sync")
+            for skew in (300_000, 0):
+                await fault(exchange, clock_skew_ms=skew)
+                shown = lambda skew=skew: abs(engine.snapshot().clock_offset_ms - skew) < 5_000  # noqa: E731
+                await rig.until(shown, "the offset is measured and shown")
+                trade("BUY")
+                await rig.until(lambda: engine.snapshot().positions, "a trade is shown")
+                trade("SELL")
+                await rig.until(lambda: not engine.snapshot().positions, "and the next")
+                before = engine.snapshot().agents[0].sync.at
+                engine.submit(SyncAgents(()))
+                await rig.until(
+                    lambda b=before: engine.snapshot().agents[0].sync.at != b, "signed reads pass"
+                )
+                assert not engine.snapshot().agents[0].sync.error
+
+
+async def test_a_ban_is_said_with_its_end_and_over_then(
+    tmp_path: Path, mongo_uri: str, mongo_database: str
+) -> None:
+    async with PracticeExchange(PracticeOptions(accounts=1)) as exchange:
+        chosen = rig.settings(tmp_path, exchange.rest_url, exchange.ws_url, mongo_uri, mongo_database)
+        with rig.running(chosen) as engine:
+            await rig.until(lambda: rig.feed(engine, "exchange") == "live")
+            end = exchange.exchange.now() + 9_000
+            told = {
+                "code": -1003,
+                "status": 418,
+                "path": "GET /fapi/v3/time",
+                "msg": f"Way too many requests; IP banned until {end}.",
+            }
+            url = f"{exchange.rest_url}/practice/refuse"
+            async with aiohttp.ClientSession() as session, session.post(url, json=told) as answer:
+                assert answer.status == 200
+            await rig.until(lambda: engine.snapshot().banned, "the ban is known")
+            seen = engine.snapshot()
+            assert abs(seen.held_until - end) < 1_500
+            clock = time.strftime("%H:%M:%S", time.localtime(seen.held_until / 1000))
+            line = header(seen, seen.at, 140, defaultdict(str))
+            assert f"BANNED until {clock}" in line.plain
+            assert "banned by the exchange: nothing is sent until" in rig.errors(engine)
+            assert "every request lengthens the ban" in rig.errors(engine)
+            asked = exchange._api.requests["GET /fapi/v3/time"]
+            await rig.until(lambda: not engine.snapshot().banned, "it is over", 30)
+            assert exchange.exchange.now() >= end
+            # Nothing was asked while it lasted; one question found out that it is over.
+            assert exchange._api.requests["GET /fapi/v3/time"] == asked + 1
+            await rig.until(lambda: rig.feed(engine, "exchange") == "live", "and all goes on")
+            bans = [e for e in engine.snapshot().errors if "banned" in e.message]
+            assert [e.count for e in bans] == [1]
