@@ -213,6 +213,7 @@ class Engine:
             room.ledger,
             room.executor,
             self._accounts.trader,
+            room.recovery,
             settings.protective_price,
         )
         modes = ModeTasks(self.core, store, room.controls, self._sync, orders, checker, who)

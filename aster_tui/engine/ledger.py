@@ -10,7 +10,7 @@ from typing import Any
 
 from aster_tui.domain.client_ids import Purpose
 from aster_tui.domain.events import Event, MetricsMeasured
-from aster_tui.domain.lifecycle import OrderRecord, applied, from_data
+from aster_tui.domain.lifecycle import NEVER_THERE, OrderRecord, applied, from_data
 from aster_tui.domain.metrics import WINDOWS, measure
 from aster_tui.domain.safeguards import DAY_MS
 from aster_tui.domain.shares import Key, Share, shares
@@ -103,7 +103,7 @@ class Ledger:
         return tuple(
             (r.intent_at, r.symbol, r.side)
             for r in self.of_agent(agent_id)
-            if not r.reduce_only and r.intent_at > now - span_ms and r.state not in ("refused", "unsent")
+            if not r.reduce_only and r.intent_at > now - span_ms and r.state not in NEVER_THERE
         )
 
     def lost_today(self, agent_id: str, now: int) -> Decimal:

@@ -33,9 +33,11 @@ from aster_tui.engine.desk import OrderDesk, OrderFor, Sent
 from aster_tui.engine.executor import GONE, Executor
 from aster_tui.engine.ledger import Ledger
 from aster_tui.engine.operator import Answer, Move, Refused, answer
+from aster_tui.engine.recovery import Recovery
 from aster_tui.store.base import StoreError
 
-NO_SUCH_ORDER = -2013
+#: How long what went before is waited for: a nonce window, and asking.
+SETTLE_SECONDS = 30.0
 _STATES: dict[str, RequestState] = {
     "placed": "done",
     "refused": "failed",
@@ -58,11 +60,12 @@ class OrderTasks:
         ledger: Ledger,
         executor: Executor,
         client_of: Callable[[str], Trader | None],
+        recovery: Recovery,
         working_type: str,
     ) -> None:
         self._core, self._desk, self._ledger = core, desk, ledger
         self._executor, self._client_of = executor, client_of
-        self._working_type = working_type
+        self._recovery, self._working_type = recovery, working_type
         self._locks: dict[str, asyncio.Lock] = {}
 
     # What is asked for
@@ -71,6 +74,7 @@ class OrderTasks:
         """Place an order, or have it tested."""
         agent, client = self._on_account(asked.agent_id)
         async with self._one_at_a_time(agent):
+            await self._settled(agent, move)
             examined, leverage = await self._examined(agent, client, asked.ticket)
             shown = {"agent": agent.name, "test": asked.test, **_shown(examined, leverage)}
             if not examined.ok:
@@ -106,6 +110,7 @@ class OrderTasks:
         """Change a resting limit order; what it becomes passes the safeguards as a new one would."""
         agent, client = self._on_account(asked.agent_id)
         async with self._one_at_a_time(agent):
+            await self._settled(agent, move)
             order = await self._known(agent, client, asked.symbol, asked.order)
             if order is None:
                 raise Refused(f"{agent.name} has no open order {asked.order} in {asked.symbol}")
@@ -141,6 +146,7 @@ class OrderTasks:
         if asked.reverse and agent.paper:
             raise Refused(f"{agent.name} trades on paper: its real position can only be closed")
         async with self._one_at_a_time(agent):
+            await self._settled(agent, move)
             await self._ledger.refresh()
             share = self._executor.share(agent, asked.symbol)
             parts = self._parts(asked, share)
@@ -195,6 +201,17 @@ class OrderTasks:
     def _one_at_a_time(self, agent: AgentDocument) -> AbstractAsyncContextManager[Any]:
         """Orders of one account follow one another: each is judged by what the one before it left."""
         return self._locks.setdefault(account_key(agent.user_address or ""), asyncio.Lock())
+
+    async def _settled(self, agent: AgentDocument, move: Move) -> None:
+        """Nothing new is sent while it is not known what became of what went before."""
+        move("finding out what became of earlier orders")
+        try:
+            async with asyncio.timeout(SETTLE_SECONDS):
+                await self._recovery.settled(agent.user_address or "")
+        except TimeoutError:
+            raise Refused(
+                f"it is not known yet what became of an earlier order of {agent.name}: nothing new was sent"
+            ) from None
 
     async def _examined(
         self, agent: AgentDocument, client: Trader, ticket: Ticket, *, changing: bool = False

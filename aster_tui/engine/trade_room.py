@@ -20,6 +20,7 @@ from aster_tui.engine.ledger import Ledger
 from aster_tui.engine.notifier import Notifier, apprise_sender
 from aster_tui.engine.outbox import Outbox
 from aster_tui.engine.paper import PaperDesk
+from aster_tui.engine.recovery import Recovery
 from aster_tui.engine.supervise import keep_running
 from aster_tui.engine.worker import Worker, WorkerRules
 from aster_tui.store.base import StoreError
@@ -63,6 +64,7 @@ class TradeRoom:
         self.controls = Controls(core, store, settings.state_folder)
         halted = self.controls.halted
         self.executor = Executor(core, self.desk, self.ledger, client_of, halted, rules)
+        self.recovery = Recovery(core, self.journal, self.desk, client_of)
         self.outbox = Outbox(core, self.journal, store) if store is not None else None
         self.worker: Worker | None = None
         if working and store is not None:
@@ -74,6 +76,7 @@ class TradeRoom:
                 self.desk,
                 self.ledger,
                 self.executor,
+                self.recovery,
                 PaperDesk(core, self.journal, store, costs, settings.initial_balance),
                 client_of,
                 halted,
@@ -113,6 +116,7 @@ class TradeRoom:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(keep_running(core, "the guardian", self.guardian.run))
+                tasks.create_task(keep_running(core, "the recovery", self.recovery.run))
                 tasks.create_task(keep_running(core, "the errors", self._keep_errors))
                 tasks.create_task(keep_running(core, "the controls", self.controls.run))
                 if self.outbox is not None:

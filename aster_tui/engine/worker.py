@@ -21,7 +21,7 @@ from aster_tui.domain.client_ids import Purpose, client_order_id
 from aster_tui.domain.decisions import Decision, DecisionRefused, parse_decision, plan_decision
 from aster_tui.domain.documents import AgentDocument
 from aster_tui.domain.events import ErrorRaised
-from aster_tui.domain.lifecycle import NEVER_THERE, UNRESOLVED, OrderRecord
+from aster_tui.domain.lifecycle import NEVER_THERE, UNRESOLVED
 from aster_tui.domain.safeguards import DAY_MS, Limits, Situation, evaluate, refusals
 from aster_tui.domain.symbols import symbol_of
 from aster_tui.domain.trading import ZERO, account_key
@@ -33,6 +33,7 @@ from aster_tui.engine.leases import RENEW_SECONDS, TTL_MS, HeldLease
 from aster_tui.engine.ledger import Ledger
 from aster_tui.engine.outbox import MARK
 from aster_tui.engine.paper import PaperDesk
+from aster_tui.engine.recovery import Recovery
 from aster_tui.engine.supervise import Tasks
 from aster_tui.store.base import StoreError, StoreUnavailable
 from aster_tui.store.journal import Journal
@@ -72,6 +73,7 @@ class Worker:
         desk: OrderDesk,
         ledger: Ledger,
         executor: Executor,
+        recovery: Recovery,
         paper: PaperDesk,
         client_of: Callable[[str], Trader | None],
         halted: Callable[[AgentDocument], Halt],
@@ -80,23 +82,21 @@ class Worker:
     ) -> None:
         self._core, self._store, self._journal = core, store, journal
         self._desk, self._ledger, self._executor, self._paper = desk, ledger, executor, paper
+        self._recovery = recovery
         self._client_of, self._halted = client_of, halted
         self._limits, self._rules = limits, rules
         self._tasks = Tasks(core)
         self.held: dict[str, HeldLease] = {}
         self._waiting: set[str] = set()
-        self._unrecovered: list[OrderRecord] = []
         self._fallen: set[str] = set()
         self._stopping = False
 
     async def run(self) -> None:
         """Until cancelled; gives the leases back."""
-        self._unrecovered += await self._journal.take_over()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._renew())
                 tasks.create_task(self._look())
-                tasks.create_task(self._recover())
                 tasks.create_task(self._paper.run())
                 tasks.create_task(self._snapshots())
         finally:
@@ -203,32 +203,12 @@ class Worker:
             "pnlAbsolute": float(balance - initial),
         }
 
-    # What was left behind
-
-    async def _recover(self) -> None:
-        """Find out what became of the orders of processes that died, as their accounts become readable."""
-        while True:
-            for record in [*self._unrecovered]:
-                client = self._client_of(record.account)
-                if client is not None:
-                    sent = await self._desk.recover(client, record)
-                    self._unrecovered.remove(record)
-                    self._core.problem(
-                        "worker",
-                        f"{record.agent}: an order whose outcome was unknown is {sent.word}:"
-                        f" {record.side} {record.symbol} {record.client_order_id}",
-                        agent=record.agent,
-                    )
-            self._unrecovered += await self._journal.take_over()
-            await asyncio.sleep(1)
-
     async def _settled(self, agent: AgentDocument) -> None:
         """Until nothing of this agent's account is unresolved, and the account was read."""
         if agent.paper or not agent.user_address:
             return
         key = account_key(agent.user_address)
-        while any(account_key(r.account) == key for r in self._unrecovered):
-            await asyncio.sleep(POLL_SECONDS)
+        await self._recovery.settled(key)
         async with asyncio.timeout(READY_SECONDS):
             while not ((account := self._core.state.accounts.get(key)) and account.told_at):
                 await asyncio.sleep(POLL_SECONDS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -31,12 +32,14 @@ from aster_tui.domain.commands import (
     SetTrading,
     SyncAgents,
 )
+from aster_tui.domain.lifecycle import OrderRecord
 from aster_tui.domain.ticket import Ticket
 from aster_tui.domain.views import RequestView
 from aster_tui.engine.thread import EngineThread
 from aster_tui.practice.options import PracticeOptions
 from aster_tui.practice.server import PracticeExchange
 from aster_tui.store.audit import chains
+from aster_tui.store.journal import Journal
 from tests import rig
 
 D = Decimal
@@ -473,3 +476,37 @@ async def test_leaving_while_all_is_closed_waits_for_the_end(
             await stopping
         state = await floor.state()
         assert not any(a["positions"] for a in state["accounts"].values())
+
+
+async def test_what_a_dead_process_left_is_found_out_before_anything_new_is_sent(floor: Floor) -> None:
+    floor.add("Real", 0)
+    left = OrderRecord(
+        client_order_id="left-behind",
+        account=floor.accounts[0]["user"],
+        agent_id=floor.agents["Real"],
+        agent="Real",
+        purpose="operator",
+        symbol="BTCUSDT",
+        side="BUY",
+        order_type="MARKET",
+        nonce=time.time_ns() // 1000,
+        intent_at=time.time_ns() // 1_000_000,
+        quantity=D("0.001"),
+    )
+    dead = Journal(floor.settings.state_folder)
+    await dead.open()
+    await dead.intend(left)
+    await dead.close()
+    quick = floor.settings.model_copy(update={"nonce_window_s": 2})
+    with rig.running(quick, floor.environment) as engine:
+        await ready(engine, "Real")
+        view = await ask(engine, PlaceOrder(floor.agents["Real"], market()))
+        assert view.state == "done", view
+        assert "is never-placed: BUY BTCUSDT left-behind" in rig.errors(engine)
+        assert (await floor.state())["executed_orders"] == 1
+    looking = Journal(floor.settings.state_folder)
+    await looking.open()
+    record = await looking.order("left-behind")
+    await looking.close()
+    assert record is not None
+    assert record.state == "never-placed"

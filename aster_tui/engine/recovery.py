@@ -1,0 +1,82 @@
+"""What processes of this machine left behind when they died: their orders of unknown outcome, found out
+before anything new of those accounts is sent, by whichever process can send at all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from aster_tui.aster.errors import AsterError
+from aster_tui.aster.trader import Trader
+from aster_tui.domain.lifecycle import OrderRecord
+from aster_tui.domain.trading import account_key
+from aster_tui.engine.core import Core
+from aster_tui.engine.desk import OrderDesk
+from aster_tui.engine.supervise import Tasks
+from aster_tui.store.base import StoreError
+from aster_tui.store.journal import Journal
+
+LOOK_SECONDS = 1.0
+
+
+class Recovery:
+    """Takes over, asks and writes down.
+
+    Args:
+        client_of: the trading client of an account, None while it cannot be used.
+    """
+
+    def __init__(
+        self, core: Core, journal: Journal, desk: OrderDesk, client_of: Callable[[str], Trader | None]
+    ) -> None:
+        self._core, self._journal, self._desk, self._client_of = core, journal, desk, client_of
+        self._left: dict[str, OrderRecord] = {}
+        self._tasks = Tasks(core)
+        self._looked = asyncio.Event()
+        self._moved = asyncio.Condition()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        try:
+            while True:
+                for record in await self._journal.take_over():
+                    self._left[record.client_order_id] = record
+                self._looked.set()
+                for name, record in self._left.items():
+                    client = self._client_of(record.account)
+                    if client is not None and name not in self._tasks:
+                        self._tasks.start(name, self._resolve(client, record))
+                await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            await self._tasks.close()
+
+    async def settled(self, account: str) -> None:
+        """Until nothing of an account is unresolved that this process knows of."""
+        await self._looked.wait()
+        key = account_key(account)
+        async with self._moved:
+            await self._moved.wait_for(
+                lambda: all(account_key(record.account) != key for record in self._left.values())
+            )
+
+    async def _resolve(self, client: Trader, record: OrderRecord) -> None:
+        try:
+            sent = await self._desk.recover(client, record)
+        except (AsterError, StoreError) as error:
+            self._core.problem(
+                "worker",
+                f"{record.agent}: an order whose outcome is unknown could not be asked for: {error}",
+                agent=record.agent,
+                remedy="it is asked for again; look at the account meanwhile",
+            )
+            await asyncio.sleep(LOOK_SECONDS)
+            return
+        async with self._moved:
+            self._left.pop(record.client_order_id, None)
+            self._moved.notify_all()
+        self._core.problem(
+            "worker",
+            f"{record.agent}: an order whose outcome was unknown is {sent.word}:"
+            f" {record.side} {record.symbol} {record.client_order_id}",
+            agent=record.agent,
+        )
