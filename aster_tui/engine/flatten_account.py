@@ -114,7 +114,7 @@ class AccountRun:
         self._tasks: set[asyncio.Task[None]] = set()
         self._ids: dict[int, str] = {}
         self._sent: dict[int, tuple[int, int]] = {}
-        self._reached = False
+        self._reached = self._over = False
         self._marks: dict[str, int] = {"keys": clock_ms() - began}
         self.verified_at: int | None = None
 
@@ -175,6 +175,7 @@ class AccountRun:
                 except TimeoutError:
                     continue
         finally:
+            self._over = True
             for task in self._tasks:
                 task.cancel()
             if self._tasks:
@@ -192,7 +193,10 @@ class AccountRun:
         at, began = now_ms(), clock_ms()
         try:
             request, answer = await self._do(step)
-        except Exception as error:  # a bug in one step must not end the close-all of the account
+        except (Exception, asyncio.CancelledError) as error:
+            # A bug in one step must not end the close-all of the account, nor leave it waiting.
+            if self._over:
+                raise
             log.exception("a step of a close-all broke", step=type(step).__name__)
             changes = isinstance(step, SendCloses | CancelOrders | FenceNonce)
             words = f"something unexpected: {type(error).__name__}: {error}"

@@ -42,7 +42,7 @@ class FlattenBook:
     ) -> None:
         self._journal, self._opens = journal, opens
         self._on_record = on_record or (lambda record: None)
-        self._intents: list[tuple[Sequence[OrderRecord], asyncio.Future[None]]] = []
+        self._intents: list[tuple[Sequence[OrderRecord], asyncio.Future[bool]]] = []
         self._entries: list[_Entry] = []
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
@@ -61,19 +61,15 @@ class FlattenBook:
         """Write orders down before they are sent; False when that cannot be."""
         if self.trouble or self._writer is None:
             return False
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._intents.append((records, done))
         self._wake.set()
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                await asyncio.shield(done)
+                return await asyncio.shield(done)
         except TimeoutError:
             self._fail(f"the disk did not answer within {PATIENCE_SECONDS:.0f} s")
             return False
-        except StoreError as error:
-            self._fail(str(error))
-            return False
-        return True
 
     def note(self, client_order_id: str, kind: Kind, at: int, data: Mapping[str, Any]) -> None:
         """Write down, soon, what became of an order."""
@@ -136,17 +132,15 @@ class FlattenBook:
             try:
                 await journal.intend_many([record for records, _ in intents for record in records])
             except StoreError as error:
-                for _, done in intents:
-                    if not done.done():
-                        done.set_exception(error)
-                        done.exception()  # whoever waited may have gone
+                self._intents += intents
+                self._fail(str(error))
                 return
             for records, done in intents:
                 self._written.update(record.client_order_id for record in records)
                 for record in records:
                     self._on_record(record)
                 if not done.done():
-                    done.set_result(None)
+                    done.set_result(True)
         entries, self._entries = self._entries, []
         if entries:
             for after in await journal.append_many(entries):
@@ -158,5 +152,5 @@ class FlattenBook:
             log.error("a close-all goes on without its journal", why=words)
         for _, done in self._intents:
             if not done.done():
-                done.cancel()
+                done.set_result(False)  # it goes on, unwritten
         self._intents, self._entries = [], []
