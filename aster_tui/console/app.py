@@ -327,6 +327,11 @@ class ConsoleApp(App[None]):
         """The snapshot that is shown."""
         return self._shown or self._engine.snapshot()
 
+    @property
+    def failure(self) -> str:
+        """Why the engine ended; empty while it has not."""
+        return self._engine.failure or ""
+
     def now(self) -> int:
         """Unix ms, by the console's clock."""
         return self._clock()

@@ -29,6 +29,16 @@ def _cannot_check(context: Context) -> str:
 
 ACTIONS: tuple[Action, ...] = (
     Action(
+        *("close_all", "CLOSE ALL: cancel and close everything, and prove it", "ctrl+x", "ctrl+x"),
+        danger="risk",
+        hint=True,
+        short="CLOSE ALL",
+        needs="the accounts' keys, the exchange; no arming, no MongoDB",
+        unavailable=cannot_act,
+        command="aster-tui close-all",
+        everywhere=True,
+    ),
+    Action(
         *("mode", "flip the selected agents: paper ↔ REAL", "m", "m"),
         danger="risk",
         panes=("agents",),
@@ -71,10 +81,22 @@ def _preflight(app: ConsoleApp) -> None:
     app.push_screen(PreflightDialog(agents, request_id))
 
 
+def _close_all(app: ConsoleApp) -> None:
+    from aster_tui.console.screens.close_all import CloseAllPanel
+
+    if not isinstance(app.screen, CloseAllPanel):
+        app.push_screen(CloseAllPanel(app))
+
+
 def _halt(app: ConsoleApp) -> None:
     from aster_tui.console.screens.halt import HaltForm
 
     app.push_screen(HaltForm(app.selected_agents(), app.hidden_marks()))
 
 
-HANDLERS: Mapping[str, Handler] = {"mode": _mode, "preflight": _preflight, "halt": _halt}
+HANDLERS: Mapping[str, Handler] = {
+    "mode": _mode,
+    "preflight": _preflight,
+    "halt": _halt,
+    "close_all": _close_all,
+}

@@ -45,6 +45,11 @@ def age(milliseconds: int | None) -> str:
     return f"{seconds} s"
 
 
+def seconds(milliseconds: int) -> str:
+    """A short time that runs: ``0.4 s``."""
+    return f"{max(0, milliseconds) / 1000:.1f} s"
+
+
 def clock(at: int) -> str:
     """Local time of day: ``14:51:07``."""
     return time.strftime("%H:%M:%S", time.localtime(at / 1000)) if at > 0 else "--:--:--"

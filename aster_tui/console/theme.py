@@ -56,6 +56,7 @@ STYLES: Styles = {
     "watch": f"bold {_C['ground']} on {_C['warn']}",
     "armed": f"bold {_C['ground']} on {_C['sell']}",
     "closing": f"bold {_C['ground']} on {_C['alarm']}",
+    "flat": f"bold {_C['ground']} on {_C['profit']}",
     "MAINNET": "bold #ffffff on #a32a2f",
     "TESTNET": f"bold {_C['ground']} on {_C['warn']}",
     "PRACTICE": f"bold {_C['ground']} on {_C['focus']}",

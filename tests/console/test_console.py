@@ -119,8 +119,9 @@ async def test_the_whole_registry_changes_nothing_in_read_only_mode() -> None:
 
 async def test_every_action_that_is_not_none_names_what_it_needs() -> None:
     assert all(action.needs for action in ACTIONS if action.danger != "none")
-    keys = [key for action in ACTIONS for key in action.keys.split(",")]
-    assert len(keys) == len(set(keys))
+    for name in PANES:
+        keys = [key for a in ACTIONS if not a.panes or name in a.panes for key in a.keys.split(",")]
+        assert len(keys) == len(set(keys))
 
 
 async def test_enter_shows_all_there_is_to_know_and_follows() -> None:
@@ -192,7 +193,7 @@ async def test_under_an_overlay_the_consoles_keys_are_silent() -> None:
 async def test_unknown_keys_and_a_held_key_do_no_harm() -> None:
     port = Scripted()
     async with console(port) as (app, pilot):
-        await pilot.press("x", "f7", "ctrl+k", "%", "ü", "escape", "ctrl+x", "delete")
+        await pilot.press("x", "f7", "ctrl+k", "%", "ü", "escape", "ctrl+x", "escape", "delete")
         await pilot.press(*["down"] * 60)
         row = pane(app, "agents").cursor_row
         assert row is not None

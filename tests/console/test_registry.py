@@ -163,7 +163,7 @@ async def test_only_what_is_meant_for_everywhere_reaches_above_a_dialog(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     done: list[str] = []
-    urgent = Action("urgent", "urgent", "ctrl+x", "ctrl+x", everywhere=True, danger="risk", needs="nothing")
+    urgent = Action("urgent", "urgent", "ctrl+o", "ctrl+o", everywhere=True, danger="risk", needs="nothing")
     monkeypatch.setattr(registry.Registry.__init__, "__defaults__", (None, (*ACTIONS, urgent)))
     monkeypatch.setitem(HANDLERS, "urgent", lambda app: done.append("urgent"))  # type: ignore[arg-type]
     port = Scripted()
@@ -172,17 +172,17 @@ async def test_only_what_is_meant_for_everywhere_reaches_above_a_dialog(
         await pilot.press("tab", "S", "q", "ctrl+p", "ctrl+q", "?")
         assert app.screen.query_one(Input).value == "Sq?"
         assert port.commands == []
-        await pilot.press("ctrl+x")
+        await pilot.press("ctrl+o")
         assert done == ["urgent"]
         app.pop_screen()
         await pilot.press("colon")
         assert isinstance(app.screen, CommandPalette)
-        await pilot.press("ctrl+x")
+        await pilot.press("ctrl+o")
         assert done == ["urgent", "urgent"]
         await pilot.press("escape")
         await pilot.resize_terminal(40, 10)
         await until(pilot, lambda: "too small" in line(app, "small"))
-        await pilot.press("S", "ctrl+x")
+        await pilot.press("S", "ctrl+o")
         assert port.commands == []
         assert len(done) == 3
 

@@ -113,7 +113,8 @@ class Dialog(ModalScreen[None]):
         fresh = self._fresh()
         if fresh != self._drawn or fresh.spans != self._drawn.spans:
             self._drawn = fresh
-            self.query_one("#text", Static).update(fresh)
+            for text in self.query("#text").results(Static):
+                text.update(fresh)
 
     def tell(self, words: str, style: str = "warn") -> None:
         """Say something in the dialog's own line."""
@@ -129,7 +130,8 @@ class Dialog(ModalScreen[None]):
     def _fit(self) -> None:
         # What is below the text must never be pushed off the screen: the text scrolls instead.
         room = self.app.size.height * 9 // 10 - 2 - self.BELOW
-        self.query_one("#body").styles.max_height = max(1, room)
+        for body in self.query("#body"):  # none yet in one that is closed as it opens
+            body.styles.max_height = max(1, room)
 
     def action_leave(self) -> None:
         """Close it, and do nothing."""
