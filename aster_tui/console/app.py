@@ -186,7 +186,8 @@ class ConsoleApp(App[None]):
         self._second = now // 1000
         self._shown = snapshot
         self._ring(snapshot, now)
-        if self.covered and (follow := getattr(self.screen, "follow", None)):
+        # A dialog that is just being put together, or taken away, has nothing to follow with.
+        if self.covered and self.screen.is_mounted and (follow := getattr(self.screen, "follow", None)):
             follow()
         for name in PANES:
             self._show(self._pane(name), snapshot, now)
