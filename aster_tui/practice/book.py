@@ -63,7 +63,7 @@ class Book:
             return order if order is not None and order.symbol == symbol else None
         name = params.get("origClientOrderId")
         if not name:
-            raise refuse(-1102, "orderid")
+            raise refuse(-1102, "orderid") if name is None else refuse(-1119)
         named = self._named.get(name, {})
         return next((o for o in reversed(named.values()) if o.symbol == symbol), None)
 

@@ -15,7 +15,11 @@ from aster_tui.practice.ledger import CENT8, ZERO
 MINUTE_MS = 60_000
 CANDLES_KEPT = 24 * 60
 TRADES_KEPT = 1_000
-INTERVALS = {"1m": 1, "3m": 3, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "2h": 120, "4h": 240, "1d": 1440}
+#: Lengths of candles in minutes; a month counts as thirty days.
+INTERVALS = {
+    **{"1m": 1, "3m": 3, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "2h": 120, "4h": 240, "6h": 360},
+    **{"8h": 480, "12h": 720, "1d": 1_440, "3d": 4_320, "1w": 10_080, "1M": 43_200},
+}
 
 
 @dataclass(slots=True)
