@@ -112,7 +112,7 @@ async def test_the_whole_registry_changes_nothing_in_read_only_mode() -> None:
                 await pilot.press("escape")
             assert port.commands == [], action.id
             if action.danger != "none":
-                await pilot.press("1")
+                await pilot.press(str(PANES.index((action.panes or PANES)[0]) + 1))
                 app.action_act(action.id)
                 assert "read-only" in line(app, "footer")
 
