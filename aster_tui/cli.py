@@ -20,14 +20,29 @@ from aster_tui.exits import FAILED
 @click.option("--profile", metavar="NAME", help="mainnet, testnet or practice.")
 @click.option("--read-only", is_flag=True, default=None, help="Watch only: nothing can be changed.")
 @click.option("--no-keys", is_flag=True, default=None, help="Load no key: MongoDB and public streams only.")
+@click.option(
+    "--record",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Keep all that happens for a replay; a new file.",
+)
 @click.pass_context
-def main(context: click.Context, profile: str | None, read_only: bool | None, no_keys: bool | None) -> None:
+def main(
+    context: click.Context,
+    profile: str | None,
+    read_only: bool | None,
+    no_keys: bool | None,
+    record: Path | None,
+) -> None:
     """The console of the person who runs AI trading agents on Aster. Without a command: the console."""
     context.obj = {"profile": profile, "read_only": read_only, "no_keys": no_keys}
     if context.invoked_subcommand is None:
         from aster_tui import commands
 
-        sys.exit(commands.console(settings_of(context)))
+        sys.exit(commands.console(settings_of(context), record))
+    if record is not None and context.invoked_subcommand != "demo":
+        raise click.UsageError("--record goes with the console and the demo")
+    context.meta["aster_tui.record"] = record
 
 
 @main.command()
@@ -47,7 +62,13 @@ def demo(
 
     watching = read_only or bool((context.find_root().obj or {}).get("read_only"))
     sys.exit(
-        run.demo(seed=seed, agents=agents, read_only=watching, seconds=(seconds or 20) if headless else None)
+        run.demo(
+            seed=seed,
+            agents=agents,
+            read_only=watching,
+            seconds=(seconds or 20) if headless else None,
+            record=context.meta.get("aster_tui.record"),
+        )
     )
 
 
@@ -62,6 +83,18 @@ def practice(arguments: tuple[str, ...]) -> None:
     except ModuleNotFoundError as error:
         _missing_extra(error)
     sys.exit(serve(list(arguments)))
+
+
+@main.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--at", metavar="TIME", help="14:51:07, 2026-11-24 14:51:07, +90s, -30s, or Unix ms.")
+@click.option("--json", "as_json", is_flag=True, help="No screen: the status document of that moment.")
+@click.pass_context
+def replay(context: click.Context, file: Path, at: str | None, as_json: bool) -> None:
+    """A recorded session in the console: pause, step, seek, speed."""
+    from aster_tui import commands_replay
+
+    sys.exit(commands_replay.replay(settings_of(context), file, at, as_json=as_json))
 
 
 @main.command()

@@ -7,8 +7,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,29 +23,44 @@ from aster_tui.engine.status import status_document
 from aster_tui.engine.thread import EngineThread
 from aster_tui.exits import DONE, FAILED, REFUSED, UNKNOWN, UNREACHABLE, USAGE
 
+if TYPE_CHECKING:
+    from aster_tui.engine.recording import Recorder
 
-def console(settings: Settings) -> int:
-    """Open the console; returns the exit code."""
+
+def console(settings: Settings, record: Path | None = None) -> int:
+    """Open the console, recorded into a file where one is said; returns the exit code."""
+    from aster_tui.commands_replay import CannotRecord, recorder
+
+    with logging_to_file(settings), ExitStack() as ends:
+        recording = None
+        if record is not None:
+            try:
+                recording = recorder(record, settings)
+            except CannotRecord as error:
+                click.echo(f"aster-tui: {error}", err=True)
+                return USAGE
+            ends.callback(recording.close)
+        return run_with(settings, engine_thread(settings, attached=True, recorder=recording))
+
+
+def run_with(settings: Settings, engine: Any, *, replay: Any = None) -> int:
+    """Show an engine in the console, as the settings want it; returns the exit code."""
+    from aster_tui.console.options import ConsoleOptions
     from aster_tui.console.registry import KeysError
     from aster_tui.console.run import run_console
 
-    with logging_to_file(settings):
-        try:
-            return run_console(engine_thread(settings, attached=True), options=_console_options(settings))
-        except KeysError as error:
-            click.echo(f"aster-tui: {error}", err=True)
-            return USAGE
-
-
-def _console_options(settings: Settings) -> Any:
-    from aster_tui.console.options import ConsoleOptions
-
-    return ConsoleOptions(
+    options = ConsoleOptions(
         keys=settings.keys,
-        stays=settings.when_terminal_goes == "stay",
+        stays=settings.when_terminal_goes == "stay" and replay is None,
+        replay=replay,
         state_folder=settings.state_folder,
         disarm_minutes=settings.disarm_minutes,
     )
+    try:
+        return run_console(engine, options=options)
+    except KeysError as error:
+        click.echo(f"aster-tui: {error}", err=True)
+        return USAGE
 
 
 def engine_thread(
@@ -53,13 +69,21 @@ def engine_thread(
     working: bool = False,
     agents: frozenset[str] = frozenset(),
     attached: bool = False,
+    recorder: Recorder | None = None,
 ) -> EngineThread:
     """The engine of these settings, not started. Its imports happen on its own thread."""
 
     async def make() -> Any:
         from aster_tui.engine.engine import Engine
 
-        return Engine(settings, agent_environment(), working=working, agents=agents, attached=attached)
+        return Engine(
+            settings,
+            agent_environment(),
+            working=working,
+            agents=agents,
+            attached=attached,
+            recorder=recorder,
+        )
 
     return EngineThread(make, FleetSnapshot(network=settings.network, read_only=settings.watching))
 

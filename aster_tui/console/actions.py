@@ -58,7 +58,8 @@ class Action:
         keys: Textual's key list; ``shown`` is how the footer writes it.
         danger: what it can change.
         panes: those it belongs to, all when empty. Two actions may share a key if they share no pane.
-        hint: whether the footer shows it, as ``short``.
+        hint: its place in the footer, which shows it as ``short``; 0 is not shown. What may be done
+            ``everywhere`` stands at the right end.
         needs: what must be there, in words.
         unavailable: says why it cannot be done now ("" when it can).
         command: the equivalent command line, arguments in capitals; where there is none, ``alone`` says why.
@@ -71,7 +72,7 @@ class Action:
     shown: str
     danger: Danger = "none"
     panes: tuple[str, ...] = ()
-    hint: bool = False
+    hint: int = 0
     short: str = ""
     needs: str = ""
     unavailable: Callable[[Context], str] = _always

@@ -8,41 +8,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
 from rich.text import Text
 from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import Binding
-from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 from textual.widgets import Input
 
 from aster_tui.console import format as fmt
-from aster_tui.console import terminal
+from aster_tui.console import layout, notices, terminal
 from aster_tui.console.acting import Acting
 from aster_tui.console.actions import Action, Context
-from aster_tui.console.filtering import FilterLine
+from aster_tui.console.doing_replay import replay_words
 from aster_tui.console.held import HeldKey
+from aster_tui.console.layout import PANES, Frame, compose_frame
 from aster_tui.console.options import ConsoleOptions
 from aster_tui.console.pane import Pane
-from aster_tui.console.panes import AgentsPane, ErrorsPane, OrdersPane, PositionsPane
 from aster_tui.console.port import EnginePort
 from aster_tui.console.registry import HANDLERS, Registry
 from aster_tui.console.status_line import Styles, footer, header, tabs
 from aster_tui.console.theme import STYLES, THEME
 from aster_tui.console.widgets.grid import Grid
-from aster_tui.console.widgets.line import Line
 from aster_tui.domain.commands import Command
-from aster_tui.domain.views import ALARMS, AgentView, FleetSnapshot
+from aster_tui.domain.views import AgentView, FleetSnapshot
 from aster_tui.locations import styles_path
 
 #: How often the screen looks whether something changed.
 TICK_SECONDS = 0.125
-NOTICE_SECONDS = 5.0
-NARROW_WIDTH, LOW_HEIGHT = 100, 30
-LEAST_WIDTH, LEAST_HEIGHT = 60, 16
-PANES = ("agents", "positions", "orders", "errors")
 
 
 def _now_ms() -> int:
@@ -55,7 +50,7 @@ class ConsoleApp(App[None]):
     Args:
         engine: what is shown and commanded; started after the first paint.
         options: how it is to be.
-        clock: Unix ms; another one makes tests and pictures repeatable.
+        clock: Unix ms; another one makes tests and pictures repeatable. A recording has its own.
 
     Raises:
         KeysError: the keys of ``options`` cannot be.
@@ -71,11 +66,12 @@ class ConsoleApp(App[None]):
         engine: EnginePort,
         *,
         options: ConsoleOptions | None = None,
-        clock: Callable[[], int] = _now_ms,
+        clock: Callable[[], int] | None = None,
     ) -> None:
         super().__init__(css_path=[styles_path()])
         self.options = options or ConsoleOptions()
-        self.registry = Registry(self.options.keys)
+        replay = self.options.replay
+        self.registry = Registry(self.options.keys, replaying=replay is not None)
         # The registry's and no others: Textual's own ctrl+q would quit from under a dialog.
         self._bindings = self.registry.bindings()
         self._bindings.key_to_bindings["ctrl+c"] = [Binding("ctrl+c", "help_quit", show=False)]
@@ -85,17 +81,16 @@ class ConsoleApp(App[None]):
         self.theme = THEME.name
         self._engine = engine
         self.acting = Acting(engine.submit, self.options.disarm_minutes)
-        self._note = self.options.note
-        self._clock = clock
+        self._clock = clock or (_now_ms if replay is None else lambda: replay.at)
+        # A recording's time may stand still or fly; notices are for the person in front of it.
+        self._notices = notices.Notices(self._clock if replay is None else _now_ms)
+        self._ringing = notices.Ringing(self._clock())
         self._shown: FleetSnapshot | None = None
         self._second = -1
-        self._notice = ""
-        self._notice_until = 0
         self._active = PANES[0]
         self._told_failure = False
-        self._small = False
-        #: What is older was there before, or was rung for.
-        self._rung_at = clock()
+        self._frame: Frame | None = None
+        self._too_small = ""
         self._looked_at_terminal = 0.0
         #: How often painting was held because the terminal did not read.
         self.held = 0
@@ -103,21 +98,8 @@ class ConsoleApp(App[None]):
     # Screen
 
     def compose(self) -> ComposeResult:
-        """Header, tabs (narrow screens), the four panes, footer, and the word for a screen too small."""
-        yield Line(id="header")
-        yield Line(id="tabs")
-        with Vertical(id="panes"):
-            with Horizontal(id="top", classes="active"):
-                first = AgentsPane()
-                first.add_class("active")
-                yield first
-                yield PositionsPane()
-            with Horizontal(id="bottom"):
-                yield OrdersPane()
-                yield ErrorsPane()
-        yield Line(id="footer")
-        yield FilterLine()
-        yield Line(id="small")
+        """The base screen."""
+        yield from compose_frame()
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """The style sheet's own variables, also before the theme is set."""
@@ -125,7 +107,8 @@ class ConsoleApp(App[None]):
 
     def on_mount(self) -> None:
         """Show the first frame, then start the engine."""
-        self._pane(PANES[0]).focus()
+        self._frame = Frame(self._base)
+        self.frame.activate(PANES[0])
         self.set_interval(TICK_SECONDS, self._tick)
         self.call_after_refresh(self._started)
 
@@ -135,14 +118,7 @@ class ConsoleApp(App[None]):
 
     def on_resize(self, event: events.Resize) -> None:
         """Choose the layout for the size."""
-        size = event.size
-        small = self._small = size.width < LEAST_WIDTH or size.height < LEAST_HEIGHT
-        self.screen_stack[0].set_class(small, "small")
-        narrow = size.width < NARROW_WIDTH or size.height < LOW_HEIGHT
-        self.screen_stack[0].set_class(narrow, "narrow")
-        if small:
-            words = f"{size.width}×{size.height} is too small: {LEAST_WIDTH}×{LEAST_HEIGHT} is needed"
-            self._line("small").say(Text(words, style=STYLES["warn"]))
+        self._too_small = layout.fit(self._base, event.size)
         self._repaint()
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
@@ -156,21 +132,19 @@ class ConsoleApp(App[None]):
         """Go to a pane."""
         self._active = name
         self._mark_active()
-        self._pane(name).focus()
+        self.frame.activate(name)
 
     def _mark_active(self) -> None:
-        for name in PANES:
-            self._pane(name).set_class(name == self._active, "active")
-        top = self._active in ("agents", "positions")
-        self._base.query_one("#top").set_class(top, "active")
-        self._base.query_one("#bottom").set_class(not top, "active")
+        self.frame.mark_active(self._active)
         if self._shown is not None:
-            self._show(self._pane(self._active), self._shown, self._clock())
+            self._show(self.pane, self._shown, self._clock())
 
     # The clock
 
     def _tick(self) -> None:
         """Look at the engine's newest snapshot, unless the terminal is behind."""
+        if self._frame is None:  # a size is told before there is anything to lay out
+            return
         self._look_at_terminal()
         self._tell_of_requests()
         if terminal.is_stalled(self._driver):
@@ -182,6 +156,8 @@ class ConsoleApp(App[None]):
             self._told_failure = True
             self.say(f"{self._engine.failure}: what is shown is the last that was known", lasting=True)
         if snapshot is self._shown and now // 1000 == self._second:
+            if self.options.replay is not None:
+                self._lines(now)  # how far it has come
             return
         self._second = now // 1000
         self._shown = snapshot
@@ -189,41 +165,46 @@ class ConsoleApp(App[None]):
         # A dialog that is just being put together, or taken away, has nothing to follow with.
         if self.covered and self.screen.is_mounted and (follow := getattr(self.screen, "follow", None)):
             follow()
-        for name in PANES:
-            self._show(self._pane(name), snapshot, now)
+        for pane in self.frame.panes.values():
+            self._show(pane, snapshot, now)
         self._lines(now)
 
     def _tell_of_requests(self) -> None:
         """Also while the terminal does not read: what is armed must not stay so."""
         for words, bad in self.acting.look(self._engine.snapshot(), self._clock()):
-            self.say(words, seconds=3 * NOTICE_SECONDS if bad else NOTICE_SECONDS)
+            self.say(words, seconds=3 * notices.SECONDS if bad else notices.SECONDS)
             if bad:
                 self.bell()
 
     def _ring(self, snapshot: FleetSnapshot, now: int) -> None:
         """A bell and a terminal notification for what must not be missed; not for what is old news."""
-        for error in snapshot.errors:
-            if error.at < self._rung_at:
-                break  # newest first
-            if error.source in ALARMS:
-                self._rung_at = max(now, error.at + 1)
-                self.say(f"! {error.message}")
-                self.bell()
-                terminal.notify(self._driver, fmt.one_line(error.message))
-                break
+        error = self._ringing.news(snapshot, now) if self.options.replay is None else None
+        if error is not None:
+            self.say(f"! {error.message}")
+            self.bell()
+            terminal.notify(self._driver, fmt.one_line(error.message))
 
     def _show(self, pane: Pane, snapshot: FleetSnapshot, now: int) -> None:
         if pane.size.height and pane.display and pane.region:  # a hidden pane does not paint
             pane.show(snapshot, now)
 
     def _lines(self, now: int) -> None:
+        if self._frame is None:
+            return
         snapshot = self.newest()
         width = self.size.width
+        replay = self.options.replay
+        words = partial(replay_words, replay) if replay is not None else None
         armed = self.acting.armed_until
-        self._line("header").say(header(snapshot, now, width, STYLES, self._note, armed))
-        self._line("tabs").say(tabs(self._active, snapshot, STYLES))
-        notice = self._notice if now < self._notice_until else ""
-        self._line("footer").say(footer(self.registry.hints(self.context()), width, STYLES, notice))
+        self.frame.say("header", header(snapshot, now, width, STYLES, self.options.note, armed, words))
+        self.frame.say("tabs", tabs(self._active, snapshot, STYLES))
+        hints = self.registry.hints(self.context())
+        self.frame.say("footer", footer(hints, width, STYLES, self._notices.text))
+        self.frame.say("small", Text(self._too_small, style=STYLES["warn"]))
+
+    def refresh_lines(self) -> None:
+        """Say header and footer anew."""
+        self._lines(self._clock())
 
     def _repaint(self) -> None:
         self._second = -1
@@ -263,7 +244,7 @@ class ConsoleApp(App[None]):
     @property
     def pane(self) -> Pane:
         """The active pane."""
-        return self._pane(self._active)
+        return self.frame.panes[self._active]
 
     def selected_rows(self) -> tuple[str, ...]:
         """The keys of the marked rows of the active pane, without marks the cursor's. A filter hides marked
@@ -316,7 +297,7 @@ class ConsoleApp(App[None]):
         context = self.context()
         if action.panes and context.pane not in action.panes:
             return f"only in {' and '.join(action.panes)}"
-        if self._small and action.danger != "none" and not action.everywhere:
+        if self._too_small and action.danger != "none" and not action.everywhere:
             return "the terminal is too small to see what that does"
         return action.unavailable(context)
 
@@ -362,10 +343,9 @@ class ConsoleApp(App[None]):
     def _print_error_renderables(self) -> None:
         self._exit_renderables.clear()
 
-    def say(self, text: str, *, seconds: float = NOTICE_SECONDS, lasting: bool = False) -> None:
+    def say(self, text: str, *, seconds: float = notices.SECONDS, lasting: bool = False) -> None:
         """Say something in the footer's place."""
-        self._notice = fmt.one_line(text)
-        self._notice_until = self._clock() + (10**12 if lasting else int(seconds * 1000))
+        self._notices.say(text, seconds=seconds, lasting=lasting)
         self._lines(self._clock())
 
     # Parts
@@ -380,13 +360,9 @@ class ConsoleApp(App[None]):
         """The screen with the panes, under any overlay."""
         return self.screen_stack[0]
 
-    def _pane(self, name: str) -> Pane:
-        return self._base.query_one(f"#{name}", Pane)
-
     @property
-    def filter_line(self) -> FilterLine:
-        """Where a filter is typed."""
-        return self._base.query_one(FilterLine)
-
-    def _line(self, name: str) -> Line:
-        return self._base.query_one(f"#{name}", Line)
+    def frame(self) -> Frame:
+        """The parts of the base screen, once it is composed."""
+        if self._frame is None:
+            raise RuntimeError("the screen is not composed yet")
+        return self._frame

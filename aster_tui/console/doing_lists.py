@@ -24,7 +24,7 @@ def _no_state(context: Context) -> str:
 ACTIONS: tuple[Action, ...] = (
     Action(
         *("filter", "filter: text, agent:X symbol:Y status:Z; ! first shows all others", "slash", "/"),
-        hint=True,
+        hint=3,
         short="filter",
         alone=SCREEN_ONLY,
     ),
@@ -38,7 +38,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         *("follow", "follow the newest line, or stand still", "f", "f"),
         panes=LOGS,
-        hint=True,
+        hint=3,
         short="follow",
         alone=SCREEN_ONLY,
     ),
@@ -66,11 +66,11 @@ ACTIONS: tuple[Action, ...] = (
 
 
 def _filter(app: ConsoleApp) -> None:
-    app.filter_line.open_for(app.pane)
+    app.frame.filter_line.open_for(app.pane)
 
 
 def _clear_filter(app: ConsoleApp) -> None:
-    app.filter_line.clear_filter(app.pane)
+    app.frame.filter_line.clear_filter(app.pane)
 
 
 def _sort(by: int) -> Handler:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import events
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.widgets import Static
 
 from aster_tui.console.listing import Filter, parse_filter
 from aster_tui.console.pane import Pane
@@ -15,8 +18,17 @@ if TYPE_CHECKING:
     from aster_tui.console.app import ConsoleApp
 
 
+class FilterBar(Horizontal):
+    """Takes the footer's place while a filter is typed."""
+
+    def compose(self) -> ComposeResult:
+        """What is asked, and the line."""
+        yield Static("filter /", id="filter-word", markup=False)
+        yield FilterLine()
+
+
 class FilterLine(Field):
-    """Takes the footer's place while it is open. Enter keeps the filter, escape clears it."""
+    """Enter keeps the filter, escape clears it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", show=False, id="filter.cancel"),
@@ -38,7 +50,8 @@ class FilterLine(Field):
         self._pane = pane
         self.screen.add_class("filtering")
         self.cursor_position = len(self.value)
-        self.focus()
+        # At once: the next key may be in the terminal's buffer already, and is meant for this line.
+        self.screen.set_focus(self)
 
     def watch_value(self, value: str) -> None:
         """Filter at each letter."""
@@ -74,4 +87,4 @@ class FilterLine(Field):
     def _close(self) -> None:
         pane, self._pane = self._pane, None
         if pane is not None:
-            pane.focus()
+            self.screen.set_focus(pane)

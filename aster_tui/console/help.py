@@ -7,7 +7,7 @@ from rich.text import Text
 from aster_tui.console import format as fmt
 from aster_tui.console.actions import Action, Context
 from aster_tui.console.details import beside
-from aster_tui.console.registry import GRID_KEYS, Registry
+from aster_tui.console.registry import Registry
 from aster_tui.console.status_line import Styles
 
 SIGNS: tuple[tuple[str, str], ...] = (
@@ -31,7 +31,7 @@ def help_text(context: Context, registry: Registry, styles: Styles, width: int =
             _action(text, action, context, styles, width)
         text.append("\n")
     text.append("in every list\n", style=styles["strong"])
-    for keys, words in GRID_KEYS:
+    for keys, words in registry.grid_keys:
         _help_line(text, keys, words, "", styles, width)
     text.append("\neverywhere\n", style=styles["strong"])
     for action in others:

@@ -59,12 +59,10 @@ def facts(**fields: str) -> dict[str, str]:
     return low
 
 
-def ordered(
-    views: Iterable[View], key: Callable[[View], Any], *, descending: bool, tie: Callable[[View], str]
-) -> list[View]:
-    """Sorted, with what is unknown (None) last in either direction; ties by ``tie``, so that equal rows do
-    not change places from tick to tick."""
-    by_tie = sorted(views, key=tie)
-    known = [view for view in by_tie if key(view) is not None]
-    known.sort(key=key, reverse=descending)
-    return known + [view for view in by_tie if key(view) is None]
+def ordered(views: Iterable[View], key: Callable[[View], Any], *, descending: bool) -> list[View]:
+    """Sorted, with what is unknown (None) last in either direction. Equals stay in the list's own order."""
+    known: list[View] = []
+    unknown: list[View] = []
+    for view in views:
+        (unknown if key(view) is None else known).append(view)
+    return sorted(known, key=key, reverse=descending) + unknown

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aster_tui.console.doing_replay import Replayed
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +19,7 @@ class ConsoleOptions:
         keys: other keys for actions, by action id.
         note: a word beside the network.
         stays: whether the engine goes on when the terminal hangs up.
+        replay: the recording that is shown, if it is one.
         state_folder: where exports and screenshots go; None for nowhere.
         disarm_minutes: how long a session stays armed without a key.
     """
@@ -22,5 +27,6 @@ class ConsoleOptions:
     keys: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
     stays: bool = False
+    replay: Replayed | None = None
     state_folder: Path | None = None
     disarm_minutes: int = 10

@@ -108,7 +108,7 @@ class Pane(Grid):
         shown = tuple(view for view, _ in made)
         sort = self.SORTS.get(self.state.sort or "")
         if sort is not None:
-            shown = tuple(ordered(shown, sort, descending=self.state.descending, tie=self.key_of))
+            shown = tuple(ordered(shown, sort, descending=self.state.descending))
             rows = tuple(row for view in shown for row in self._known[self.key_of(view)].rows)
         else:
             rows = tuple(row for _, kept in made for row in kept.rows)

@@ -16,14 +16,23 @@ from types import ModuleType
 
 from textual.binding import Binding, BindingsMap
 
-from aster_tui.console import doing, doing_fleet, doing_lists, doing_orders, doing_session
+from aster_tui.console import (
+    doing,
+    doing_fleet,
+    doing_lists,
+    doing_orders,
+    doing_replay,
+    doing_session,
+)
 from aster_tui.console.actions import Action, Context, Handler
 
 #: The modules that declare actions.
 PARTS: tuple[ModuleType, ...] = (doing, doing_fleet, doing_orders, doing_session, doing_lists)
 
 ACTIONS: tuple[Action, ...] = tuple(action for part in PARTS for action in part.ACTIONS)
-HANDLERS: Mapping[str, Handler] = {name: do for part in PARTS for name, do in part.HANDLERS.items()}
+HANDLERS: Mapping[str, Handler] = {
+    name: do for part in (*PARTS, doing_replay) for name, do in part.HANDLERS.items()
+}
 
 #: Keys of the grids themselves, for the help.
 GRID_KEYS: tuple[tuple[str, str], ...] = (
@@ -61,21 +70,32 @@ class Registry:
     """The actions with the keys they have here.
 
     Args:
+        replaying: whether a recording is shown: then its controls have the keys they need, and nothing that
+            could change something can be done.
         keys: other keys by action id, as the settings file has them: ``{"sync.one": "f5"}``.
 
     Raises:
         KeysError: an unknown id, or a key that two actions would have in one pane.
     """
 
-    def __init__(self, keys: Mapping[str, str] | None = None, actions: tuple[Action, ...] = ACTIONS) -> None:
+    def __init__(
+        self,
+        keys: Mapping[str, str] | None = None,
+        actions: tuple[Action, ...] = ACTIONS,
+        *,
+        replaying: bool = False,
+    ) -> None:
         keys = dict(keys or {})
-        known = {action.id for action in actions}
+        known = {action.id for action in (*actions, *doing_replay.ACTIONS)}
+        if replaying:
+            actions = _for_replay(actions)
         for name in keys:
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1)
                 hint = f"; did you mean {near[0]}?" if near else ""
                 raise KeysError(f"setting keys.{name}: no action is called so{hint}")
         self.actions = tuple(_rebound(a, keys[a.id]) if a.id in keys else a for a in actions)
+        self.grid_keys = GRID_KEYS[:2] if replaying else GRID_KEYS
         self.by_id = {action.id: action for action in self.actions}
         _refuse_clashes(self.actions, keys)
 
@@ -93,14 +113,32 @@ class Registry:
 
     def hints(self, context: Context) -> list[tuple[Action, str]]:
         """The actions the footer shows for a pane, each with why it is unavailable now."""
-        return [(a, a.unavailable(context)) for a in self.of_pane(context.pane) if a.hint]
+        shown = sorted((a for a in self.of_pane(context.pane) if a.hint), key=lambda a: a.hint)
+        return [(a, a.unavailable(context)) for a in shown]
+
+
+def _for_replay(actions: tuple[Action, ...]) -> tuple[Action, ...]:
+    taken = {key for action in doing_replay.ACTIONS for key in action.keys.split(",")}
+    others = []
+    for action in actions:
+        left = [key for key in action.keys.split(",") if key not in taken]
+        if len(left) < len(action.keys.split(",")):
+            action = replace(action, keys=",".join(left), shown=_shown(left))
+        if action.danger != "none" or action.needs:
+            action = replace(action, unavailable=lambda _: doing_replay.REFUSED, hint=0, everywhere=False)
+        others.append(action)
+    return (*doing_replay.ACTIONS, *others)
+
+
+def _shown(keys: list[str]) -> str:
+    return " ".join(NAMED.get(key, key) for key in keys)
 
 
 def _rebound(action: Action, keys: str) -> Action:
     names = [_NAME_OF.get(key.strip(), key.strip()) for key in keys.split(",") if key.strip()]
     if not names:
         raise KeysError(f"setting keys.{action.id}: names no key")
-    return replace(action, keys=",".join(names), shown=" ".join(NAMED.get(name, name) for name in names))
+    return replace(action, keys=",".join(names), shown=_shown(names))
 
 
 def _refuse_clashes(actions: tuple[Action, ...], keys: Mapping[str, str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.text import Text
 
@@ -20,15 +20,25 @@ Styles = dict[str, str]
 
 
 def header(
-    snapshot: FleetSnapshot, now: int, width: int, styles: Styles, note: str = "", armed_until: int = 0
+    snapshot: FleetSnapshot,
+    now: int,
+    width: int,
+    styles: Styles,
+    note: str = "",
+    armed_until: int = 0,
+    replay: Callable[[int], str] | None = None,
 ) -> Text:
     """Program, network, mode, what a person set, feeds with their age, clock offset and used weight, as long
     as fits.
 
     What gives way first is how it is said, then the ages of feeds that are live, never a feed in trouble.
+    ``replay`` says, for a shortness, what recording this is.
     """
     for shortness in range(4):
         left = _left(snapshot, shortness, styles, note)
+        if replay is not None:
+            left.append(" ")
+            left.append(replay(shortness), style=styles["watch"])
         for words, style in _set_by_persons(snapshot, armed_until, shortness):
             left.append(" ")
             left.append(f" {words} ", style=styles[style])
@@ -157,10 +167,15 @@ def footer(hints: Sequence[tuple[Action, str]], width: int, styles: Styles, noti
         line.append(f"{notice} ", style=styles["notice"])
         line.truncate(width, overflow="ellipsis")
         return line
+    urgent = Text()
     for action, unavailable in hints:
-        dim = bool(unavailable)
-        line.append(action.shown, style=styles["dim" if dim else "strong"])
-        line.append(f" {action.short or action.title}   ", style=styles["dim"])
+        part, words = (urgent, "alarm") if action.everywhere else (line, "dim")
+        part.append(action.shown, style=styles["dim" if unavailable else "strong"])
+        part.append(f" {action.short or action.title}   ", style=styles["dim" if unavailable else words])
+    urgent.rstrip()
+    line.truncate(max(0, width - urgent.cell_len - 1), overflow="ellipsis", pad=True)
+    line.append(" ")
+    line.append_text(urgent)
     line.truncate(width)
     return line
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,22 +15,36 @@ from aster_tui.demo.companion import Companion, DemoError
 from aster_tui.domain.views import FleetSnapshot
 from aster_tui.engine.status import status_document
 from aster_tui.engine.thread import EngineThread
-from aster_tui.exits import DONE, FAILED, UNREACHABLE
+from aster_tui.exits import DONE, FAILED, UNREACHABLE, USAGE
+
+if TYPE_CHECKING:
+    from aster_tui.engine.recording import Recorder
 
 
-def demo(*, seed: int, agents: int, read_only: bool, seconds: float | None) -> int:
-    """Run the demo; ``seconds`` makes it headless. Returns the exit code."""
+def demo(
+    *, seed: int, agents: int, read_only: bool, seconds: float | None, record: Path | None = None
+) -> int:
+    """Run the demo; ``seconds`` makes it headless, ``record`` is the file of a recording. Returns the exit
+    code."""
     missing = _what_is_missing()
+    if record is not None and record.exists():
+        click.echo(f"aster-tui demo: --record {record}: the file is there already", err=True)
+        return USAGE
     if missing:
         click.echo(f"aster-tui demo: {missing}", err=True)
         return UNREACHABLE
     companion = Companion(seed=seed, agents=agents, read_only=read_only)
     close_log = logs.configure(companion.folder / "state")
+    recordings: list[Recorder] = []
     try:
         companion.start()
-        engine = _engine(companion, read_only)
-        return _console(engine) if seconds is None else _headless(engine, seconds)
+        engine = _engine(companion, read_only, record, recordings)
+        if seconds is not None:
+            return _headless(engine, seconds)
+        return _console(engine, companion.folder / "state")
     finally:
+        for recording in recordings:
+            recording.close()
         close_log()
         companion.stop()
 
@@ -50,22 +65,33 @@ def _what_is_missing() -> str:
     return ""
 
 
-def _engine(companion: Companion, read_only: bool) -> EngineThread:
+def _engine(
+    companion: Companion, read_only: bool, record: Path | None, recordings: list[Recorder]
+) -> EngineThread:
     async def make() -> Any:
         # The console is open already; its engine waits here for the servers.
         ready = asyncio.ensure_future(companion.ready())
         from aster_tui.engine.engine import Engine
 
         served = await ready
-        return Engine(served.settings, served.environment)
+        if record is not None:
+            from aster_tui.commands_replay import CannotRecord, recorder
+
+            try:
+                recordings.append(recorder(record, served.settings))
+            except CannotRecord as error:
+                raise DemoError(str(error)) from None
+        kept = recordings[0] if recordings else None
+        return Engine(served.settings, served.environment, recorder=kept)
 
     return EngineThread(make, FleetSnapshot(network="PRACTICE", read_only=read_only, starting=("demo",)))
 
 
-def _console(engine: EngineThread) -> int:
+def _console(engine: EngineThread, state: Path) -> int:
+    from aster_tui.console.options import ConsoleOptions
     from aster_tui.console.run import run_console
 
-    return run_console(engine)
+    return run_console(engine, options=ConsoleOptions(state_folder=state))
 
 
 def _headless(engine: EngineThread, seconds: float) -> int:

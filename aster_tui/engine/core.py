@@ -22,6 +22,11 @@ log = structlog.get_logger(__name__)
 TICK_SECONDS = 0.1
 
 
+def sync_stale_ms(sync_seconds: int) -> int:
+    """After how many ms without a sync an agent counts as not in sync."""
+    return max(60, 3 * sync_seconds) * 1000
+
+
 def now_ms() -> int:
     """Local wall-clock time in Unix milliseconds."""
     return time.time_ns() // 1_000_000
@@ -32,8 +37,9 @@ class Core:
 
     def __init__(self, *, network: str, read_only: bool, initial_balance: Decimal, sync_seconds: int) -> None:
         self.state = FleetState(network=network, read_only=read_only, initial_balance=initial_balance)
-        self._sync_stale_ms = max(60, 3 * sync_seconds) * 1000
+        self._sync_stale_ms = sync_stale_ms(sync_seconds)
         self._listeners: list[Callable[[Event], None]] = []
+        self._recorder: Callable[[int, Event], None] | None = None
         self._starting: dict[str, None] = {}
         self._dirty = asyncio.Event()
         self._dirty.set()
@@ -42,8 +48,14 @@ class Core:
         """Have ``listener`` called after each event that changed something, on the engine's loop."""
         self._listeners.append(listener)
 
+    def record(self, recorder: Callable[[int, Event], None]) -> None:
+        """Have ``recorder`` called with every event and its time, before it is applied."""
+        self._recorder = recorder
+
     def emit(self, event: Event) -> None:
         """Apply one event and tell the listeners."""
+        if self._recorder is not None:
+            self._recorder(now_ms(), event)
         if not self.state.apply(event):
             return
         self._dirty.set()

@@ -43,6 +43,7 @@ from aster_tui.engine.operator_modes import ModeTasks
 from aster_tui.engine.operator_orders import OrderTasks
 from aster_tui.engine.preflight import Check, Checker
 from aster_tui.engine.presence import Attendance
+from aster_tui.engine.recording import Recorder
 from aster_tui.engine.store_feed import MONGO, StoreFeed
 from aster_tui.engine.supervise import keep_running
 from aster_tui.engine.sync import SyncService
@@ -64,6 +65,7 @@ class Engine:
         environment: the variables that name agents' addresses and keys.
         working: whether queued decisions are taken and carried out here.
         agents: then only those of these agents (lower-case names; empty for all).
+        recorder: keeps every event.
         attached: whether a person sits at it: then the other consoles see this one.
     """
 
@@ -75,6 +77,7 @@ class Engine:
         working: bool = False,
         agents: frozenset[str] = frozenset(),
         attached: bool = False,
+        recorder: Recorder | None = None,
     ) -> None:
         self.core = Core(
             network=settings.network,
@@ -82,6 +85,8 @@ class Engine:
             initial_balance=settings.initial_balance,
             sync_seconds=settings.sync_seconds,
         )
+        if recorder is not None:
+            recorder.attach(self.core)
         self._watchdog = Watchdog(self.core, settings.stale_seconds)
         self._venue = Venue(
             settings.rest_url,

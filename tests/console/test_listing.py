@@ -51,7 +51,7 @@ def test_an_inverse_filter_shows_exactly_the_others(typed: str, said: dict[str, 
 )
 def test_what_is_unknown_is_last_in_both_directions(rows: list[tuple[str, Decimal | None]]) -> None:
     for descending in (False, True):
-        found = ordered(rows, lambda r: r[1], descending=descending, tie=lambda r: r[0])
+        found = ordered(rows, lambda r: r[1], descending=descending)
         assert sorted(found, key=str) == sorted(rows, key=str)
         known = [r[1] for r in found if r[1] is not None]
         assert found[len(known) :] == [r for r in found if r[1] is None]

@@ -78,7 +78,7 @@ async def test_keys_typed_into_the_filter_do_nothing_else() -> None:
     port = quiet()
     async with console(port) as (app, pilot):
         await pilot.press("slash", *"sSqA1?", "left", "right", "ctrl+s", "ctrl+p")
-        assert app.filter_line.value == "sSqA1?"
+        assert app.frame.filter_line.value == "sSqA1?"
         assert port.commands == []
         assert app.is_running
         await pilot.press("escape")
@@ -88,10 +88,10 @@ async def test_keys_typed_into_the_filter_do_nothing_else() -> None:
 async def test_a_novel_that_is_pasted_is_cut_and_that_is_said() -> None:
     async with console(quiet()) as (app, pilot):
         await pilot.press("slash")
-        app.filter_line.post_message(events.Paste("It was a dark and stormy night.\n" * 1000))
-        await until(pilot, lambda: app.filter_line.value)
-        assert len(app.filter_line.value) == 200
-        assert "\n" not in app.filter_line.value
+        app.frame.filter_line.post_message(events.Paste("It was a dark and stormy night.\n" * 1000))
+        await until(pilot, lambda: app.frame.filter_line.value)
+        assert len(app.frame.filter_line.value) == 200
+        assert "\n" not in app.frame.filter_line.value
         await pilot.press("enter")
         await until(pilot, lambda: "31999 characters were pasted: cut to 200" in line(app, "footer"))
 

@@ -9,41 +9,53 @@ import click
 import pytest
 from textual.app import ComposeResult
 from textual.command import CommandPalette
+from textual.pilot import Pilot
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
 
 from aster_tui.cli import main
-from aster_tui.console import held, registry
+from aster_tui.console import doing_replay, held, registry
 from aster_tui.console.actions import Action
-from aster_tui.console.app import PANES, ConsoleApp
+from aster_tui.console.app import ConsoleApp
 from aster_tui.console.help import help_text
+from aster_tui.console.layout import PANES
 from aster_tui.console.options import ConsoleOptions
 from aster_tui.console.palette import Palette, entry
 from aster_tui.console.registry import ACTIONS, HANDLERS, KeysError, Registry
 from aster_tui.domain.commands import SyncAgents
+from aster_tui.engine.replaying import Replay
 from tests.console.driving import console, line, overlay, pane, until
 from tests.console.scripted import Scripted, fleet
+from tests.tapes import tape
 
 
 async def test_every_action_has_help_a_palette_entry_and_a_command_or_a_reason() -> None:
-    assert {a.id for a in ACTIONS} == set(HANDLERS)
+    assert {a.id for a in (*ACTIONS, *doing_replay.ACTIONS)} == set(HANDLERS)
     assert len({a.id for a in ACTIONS}) == len(ACTIONS)
     async with console(Scripted()) as (app, pilot):
-        for action in ACTIONS:
-            helps = []
-            for name in action.panes or PANES:
-                app.activate(name)
-                await pilot.pause()
-                helps.append(help_text(app.context(), app.registry, app.looks, 200).plain)
-            assert all(action.title in text and action.shown in text for text in helps), action.id
-            words = entry(app, action).plain
-            assert action.title in words, action.id
-            assert action.shown in words, action.id
-            assert bool(action.command) != bool(action.alone), action.id
-            if action.command:
-                _stands_on_the_command_line(action)
-            if action.danger != "none":
-                assert action.needs, action.id
+        await _walk(app, pilot)
+    replay = Replay(tape())
+    async with console(Scripted(), options=ConsoleOptions(replay=replay)) as (app, pilot):
+        assert len(app.registry.actions) == len(ACTIONS) + len(doing_replay.ACTIONS)
+        await _walk(app, pilot)
+
+
+async def _walk(app: ConsoleApp, pilot: Pilot[None]) -> None:
+    for action in app.registry.actions:
+        helps = []
+        for name in action.panes or PANES:
+            app.activate(name)
+            await pilot.pause()
+            helps.append(help_text(app.context(), app.registry, app.looks, 200).plain)
+        assert all(action.title in text and action.shown in text for text in helps), action.id
+        words = entry(app, action).plain
+        assert action.title in words, action.id
+        assert action.shown in words, action.id
+        assert bool(action.command) != bool(action.alone), action.id
+        if action.command:
+            _stands_on_the_command_line(action)
+        if action.danger != "none":
+            assert action.needs, action.id
 
 
 def _stands_on_the_command_line(action: Action) -> None:

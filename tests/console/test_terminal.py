@@ -135,3 +135,18 @@ def test_a_console_that_breaks_says_one_line_and_the_log_the_rest(tmp_path: Path
         assert "RuntimeError: out of luck" in log.read_text()
     finally:
         broken.close()
+
+
+def test_a_filter_typed_in_one_go_is_all_in_its_line_and_the_terminal_goes() -> None:
+    with terminal() as term:
+        term.until(lambda text: "● REAL" in text)
+        term.press("2/sSqsymbol:btc")  # as a slow line delivers it: at once
+        term.until(lambda text: "/sSqsymbol:btc hides 11" in text)
+        term.press("\x1b")
+        term.until(lambda text: "hides" not in text)
+        term.press("/btc\r")
+        term.until(lambda text: "/btc hides 7" in text and "ETHUSDT" not in text)
+        term.press("/x")
+        term.until(lambda text: "/btcx hides 11" in text)
+        term.hang_up()
+        assert term.process.wait(10) in (128 + signal.SIGHUP, -signal.SIGHUP)

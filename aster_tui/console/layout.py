@@ -1,0 +1,73 @@
+"""The base screen: lines above and below, and four panes: two rows of two, or one at a time where there is
+no room."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.geometry import Size
+from textual.screen import Screen
+
+from aster_tui.console.filtering import FilterBar, FilterLine
+from aster_tui.console.pane import Pane
+from aster_tui.console.panes import AgentsPane, ErrorsPane, OrdersPane, PositionsPane
+from aster_tui.console.widgets.line import Line
+
+NARROW_WIDTH, LOW_HEIGHT = 100, 30
+LEAST_WIDTH, LEAST_HEIGHT = 60, 16
+PANES = ("agents", "positions", "orders", "errors")
+LINES = ("header", "tabs", "footer", "small")
+
+
+def compose_frame() -> ComposeResult:
+    """Header, tabs (narrow screens), the four panes, footer, and the word for a screen too small."""
+    yield Line(id="header")
+    yield Line(id="tabs")
+    with Vertical(id="panes"):
+        with Horizontal(id="top", classes="active"):
+            first = AgentsPane()
+            first.add_class("active")
+            yield first
+            yield PositionsPane()
+        with Horizontal(id="bottom"):
+            yield OrdersPane()
+            yield ErrorsPane()
+    yield Line(id="footer")
+    yield FilterBar()
+    yield Line(id="small")
+
+
+class Frame:
+    """The parts of a composed base screen. It holds on to them: they are asked for at every tick."""
+
+    def __init__(self, screen: Screen[None]) -> None:
+        self._screen = screen
+        self.panes = {name: screen.query_one(f"#{name}", Pane) for name in PANES}
+        self.filter_line = screen.query_one(FilterLine)
+        self._lines = {name: screen.query_one(f"#{name}", Line) for name in LINES}
+        self._rows = (screen.query_one("#top"), screen.query_one("#bottom"))
+
+    def say(self, line: str, text: Text) -> None:
+        """Have one of the lines say something."""
+        self._lines[line].say(text)
+
+    def activate(self, name: str) -> None:
+        """Give a pane the keys, at once: the next key is meant for it."""
+        self._screen.set_focus(self.panes[name])
+
+    def mark_active(self, active: str) -> None:
+        """Show which pane is the active one; on a narrow screen it is the only one."""
+        for name, pane in self.panes.items():
+            pane.set_class(name == active, "active")
+        for row, names in zip(self._rows, (PANES[:2], PANES[2:]), strict=True):
+            row.set_class(active in names, "active")
+
+
+def fit(screen: Screen[None], size: Size) -> str:
+    """Choose the layout for a size. Returns why nothing can be shown; empty when it can."""
+    small = size.width < LEAST_WIDTH or size.height < LEAST_HEIGHT
+    screen.set_class(small, "small")
+    screen.set_class(size.width < NARROW_WIDTH or size.height < LOW_HEIGHT, "narrow")
+    needed = f"{LEAST_WIDTH}×{LEAST_HEIGHT}"
+    return f"{size.width}×{size.height} is too small: {needed} is needed" if small else ""
