@@ -44,12 +44,14 @@ class Connection:
         timeout_s: float = 5.0,
         on_weight: Callable[[int], None] | None = None,
         priority: Priority = Priority.DISPLAY,
+        read_tries: int = READ_TRIES,
     ) -> None:
         self.venue = venue
         self.wallet = wallet
         self._nonces = nonces
         self._timeout_s = timeout_s
         self._priority = priority
+        self._read_tries = read_tries
         account = wallet.user.lower() if wallet is not None else ""
         self._transport = Transport(venue.rest_url, timeout_s, on_weight, account)
 
@@ -140,9 +142,12 @@ class Connection:
         return await self._retrying(lambda: self._signed("GET", path, parameters, changes=False))
 
     async def _retrying(self, ask: Callable[[], Any]) -> Any:
+        if self._read_tries == 1:
+            return await ask()
         tries = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(Unreachable),
-            stop=tenacity.stop_after_attempt(READ_TRIES) | tenacity.stop_after_delay(2 * self._timeout_s),
+            stop=tenacity.stop_after_attempt(self._read_tries)
+            | tenacity.stop_after_delay(2 * self._timeout_s),
             wait=tenacity.wait_random_exponential(multiplier=0.1, max=1.0),
             reraise=True,
         )

@@ -205,10 +205,11 @@ class Flatten:
         return steps
 
     def _apart(self) -> tuple[str, ...]:
-        """The symbols whose orders are enough for a first verification; empty for all."""
+        """The symbols whose orders are enough for a first verification; empty for all. Those that had orders,
+        or else positions: the second one reads all."""
         if self._thorough or self._clean or self._symbols or not self._orders.known:
             return ()
-        touched = self._orders.touched | {symbol for symbol, _ in self._legs}
+        touched = self._orders.touched or {symbol for symbol, _ in self._legs}
         return tuple(sorted(touched)) if len(touched) <= MOST_APART else ()
 
     # What came back

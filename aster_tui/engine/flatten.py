@@ -244,7 +244,7 @@ class FlattenRun:
 
     async def _flatten(self, target: Target) -> None:
         try:
-            wallet = await asyncio.to_thread(target.open_wallet)
+            wallet = await asyncio.to_thread(target.open_wallet) if target.slow else target.open_wallet()
         except KeyProblem as problem:
             self._ended[target.key] = nothing_done(target, str(problem))
             self._dirty = True
@@ -255,6 +255,7 @@ class FlattenRun:
             nonces=self._nonces,
             timeout_s=REQUEST_SECONDS,
             priority=Priority.EMERGENCY,
+            read_tries=1,  # what to do without an answer is the machine's to say
         )
         run = self._runs[target.key] = AccountRun(
             target,

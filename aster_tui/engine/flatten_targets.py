@@ -11,7 +11,7 @@ from aster_tui.aster.venue import Wallet
 from aster_tui.domain.documents import AgentDocument
 from aster_tui.domain.trading import Position, account_key
 from aster_tui.engine.key_sources import KeyProblem
-from aster_tui.engine.keys import agents_in, check_signer, find_keys, with_addresses
+from aster_tui.engine.keys import agents_in, check_signer, find_keys, has_plain_key, with_addresses
 from aster_tui.engine.remembered import recall
 
 
@@ -19,14 +19,15 @@ from aster_tui.engine.remembered import recall
 class Target:
     """One account. ``agents`` are all that are known to trade on it, by name.
 
-    ``open_wallet`` finds the key; it blocks, a keystore takes a second, and raises KeyProblem. ``hints`` is
-    what a live stream knows to be open.
+    ``open_wallet`` finds the key and raises KeyProblem; where it is ``slow`` it may block, as a keystore does
+    for a second. ``hints`` is what a live stream knows to be open.
     """
 
     account: str
     agents: tuple[AgentDocument, ...]
     open_wallet: Callable[[], Wallet]
     hints: tuple[Position, ...] = ()
+    slow: bool = True
 
     @property
     def key(self) -> str:
@@ -79,6 +80,7 @@ def scope_of(
             accounts[key][0].user_address or key,
             tuple(accounts[key]),
             wallet_opener(accounts[key], environment, chain_id, state_folder),
+            slow=not has_plain_key(accounts[key][0].name, environment),
         )
         for key in keys
     )

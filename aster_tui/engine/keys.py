@@ -160,6 +160,11 @@ def _named(environment: Mapping[str, str]) -> Iterable[str]:
             yield variable.removeprefix("AGENT_").removesuffix("_USER")
 
 
+def has_plain_key(name: str, environment: Mapping[str, str]) -> bool:
+    """Whether an agent's key stands in the environment, so that finding it takes no time."""
+    return _own(name, "PRIVATE_KEY", environment) is not None
+
+
 def _own(name: str, part: str, environment: Mapping[str, str]) -> str | None:
     for spelled in (name.upper(), name):
         value = environment.get(f"AGENT_{spelled}_{part}")

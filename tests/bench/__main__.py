@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
 from collections.abc import Callable
@@ -33,11 +34,20 @@ def _orders() -> dict[str, Any]:
     return orders.measure()
 
 
+@functools.cache
+def _flatten() -> dict[str, Any]:
+    from tests.bench import flatten
+
+    return flatten.measure()
+
+
 #: Name, measure, the promised figure's name, and whether it must be at least or at most that.
 BENCHES: tuple[tuple[str, Callable[[], dict[str, Any]], str, str, float], ...] = (
     ("signing", _signing, "ratio", "at least", 8.0),
     ("orders", _orders, "cpu_ratio", "at least", 2.0),
     ("first frame", _first_frame, "ratio", "at most", 1.6),
+    ("close-all", _flatten, "flat_ms", "at most", 800.0),
+    ("close-all x", _flatten, "ratio", "at least", 10.0),
     ("terminal", _terminal, "key_to_paint_p95_ms", "at most", 50.0),
 )
 
