@@ -1,7 +1,7 @@
 """Orders on the same practice exchange: our client against ccxt's asynchronous one, in turns.
 
-``cpu_ms`` is this process's own processor time per order, from the call to the parsed answer: what the
-client costs, whatever the exchange takes.
+Both are this process's own processor time per order, so what the client costs, whatever the exchange takes:
+``to_socket_ms`` from the call to the bytes on the socket, ``cpu_ms`` from the call to the parsed answer.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import statistics
 import subprocess
 import sys
 import time
+from asyncio import selector_events
 from collections.abc import Awaitable, Callable
+from dataclasses import astuple, dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -24,6 +26,32 @@ from aster_tui.aster.venue import Venue, Wallet
 from aster_tui.domain.keys import PrivateKey
 
 SYMBOL = "BTC/USDT:USDT"
+
+
+class Written:
+    """Knows when, in this process's processor time, the first bytes went to a socket."""
+
+    def __init__(self) -> None:
+        self.at = 0.0
+        plain = selector_events._SelectorSocketTransport  # type: ignore[attr-defined]
+        for name in ("write", "writelines"):
+            setattr(plain, name, self._stamped(getattr(plain, name)))
+
+    def _stamped(self, write: Any) -> Any:
+        def stamped(transport: Any, data: Any) -> None:
+            self.at = self.at or time.process_time()
+            write(transport, data)
+
+        return stamped
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One round of one client, per order: times in ms, and orders a second."""
+
+    to_socket: float
+    cpu: float
+    rate: float
 
 
 def measure(orders: int = 150, rounds: int = 3) -> dict[str, float]:
@@ -55,34 +83,42 @@ def measure(orders: int = 150, rounds: int = 3) -> dict[str, float]:
 async def _measure(ready: dict[str, Any], orders: int, rounds: int) -> dict[str, float]:
     ours, place_ours = _ours(ready)
     theirs, place_theirs = await _theirs(ready)
-    found: dict[str, list[tuple[float, float]]] = {"ours": [], "ccxt": []}
+    written = Written()
+    found: dict[str, list[Round]] = {"ours": [], "ccxt": []}
     try:
         for place in (place_ours, place_theirs):
-            await _run(place, 10)
+            await _run(place, 10, written)
         for _ in range(rounds):
-            found["ours"].append(await _run(place_ours, orders))
-            found["ccxt"].append(await _run(place_theirs, orders))
+            found["ours"].append(await _run(place_ours, orders, written))
+            found["ccxt"].append(await _run(place_theirs, orders, written))
     finally:
         await ours.aclose()
         await theirs.close()
-    cpu = {name: statistics.median(c for c, _ in rows) for name, rows in found.items()}
-    rate = {name: statistics.median(r for _, r in rows) for name, rows in found.items()}
+    ours_found, theirs_found = (
+        Round(*(statistics.median(values) for values in zip(*map(astuple, found[name]), strict=True)))
+        for name in ("ours", "ccxt")
+    )
     return {
-        "cpu_ms": round(cpu["ours"], 3),
-        "ccxt_cpu_ms": round(cpu["ccxt"], 3),
-        "cpu_ratio": round(cpu["ccxt"] / cpu["ours"], 2),
-        "orders_per_s": round(rate["ours"]),
-        "ccxt_orders_per_s": round(rate["ccxt"]),
-        "rate_ratio": round(rate["ours"] / rate["ccxt"], 2),
+        "to_socket_ms": round(ours_found.to_socket, 3),
+        "ccxt_to_socket_ms": round(theirs_found.to_socket, 3),
+        "to_socket_ratio": round(theirs_found.to_socket / ours_found.to_socket, 2),
+        "cpu_ms": round(ours_found.cpu, 3),
+        "ccxt_cpu_ms": round(theirs_found.cpu, 3),
+        "cpu_ratio": round(theirs_found.cpu / ours_found.cpu, 2),
+        "orders_per_s": round(ours_found.rate),
+        "ccxt_orders_per_s": round(theirs_found.rate),
+        "rate_ratio": round(ours_found.rate / theirs_found.rate, 2),
     }
 
 
-async def _run(place: Callable[[int], Awaitable[None]], orders: int) -> tuple[float, float]:
-    busy, started = time.process_time(), time.perf_counter()
+async def _run(place: Callable[[int], Awaitable[None]], orders: int, written: Written) -> Round:
+    busy, started, to_socket = time.process_time(), time.perf_counter(), 0.0
     for number in range(orders):
+        called, written.at = time.process_time(), 0.0
         await place(number)
-    elapsed = time.perf_counter() - started
-    return (time.process_time() - busy) * 1000 / orders, orders / elapsed
+        to_socket += written.at - called
+    elapsed, busy = time.perf_counter() - started, time.process_time() - busy
+    return Round(to_socket * 1000 / orders, busy * 1000 / orders, orders / elapsed)
 
 
 def _ours(ready: dict[str, Any]) -> tuple[Trader, Callable[[int], Awaitable[None]]]:
