@@ -32,8 +32,9 @@ class AccountState:
     """One account. ``wallet`` and ``available`` are USDT, None until the exchange said them.
 
     ``told_at`` is the time of the last snapshot, ``snapshot_at`` of the last that told the open orders.
-    ``unannounced`` is what a snapshot knew and the stream had not told: the time of that snapshot, until the
-    stream does tell.
+    ``unclear`` is whether two events of one millisecond said different things, and nobody knows which was the
+    later. ``unannounced`` is what a snapshot knew and the stream had not told: the time of that snapshot,
+    until the stream does tell.
     """
 
     wallet: Decimal | None = None
@@ -41,6 +42,7 @@ class AccountState:
     wallet_at: int = 0
     snapshot_at: int = 0
     told_at: int = 0
+    unclear: bool = False
     positions: dict[PositionKey, Position] = field(default_factory=dict)
     opened_at: dict[PositionKey, int] = field(default_factory=dict)
     orders: dict[int, Order] = field(default_factory=dict)
@@ -104,14 +106,17 @@ class AccountState:
             self.unannounced.pop(WALLET, None)
         if wallet is not None and event.at >= self.wallet_at:
             changed = wallet != self.wallet
+            self.unclear |= changed and event.at == self.wallet_at
             self.wallet, self.wallet_at = wallet, event.at
         for change in event.positions:
             key = (change.symbol, change.position_side)
             self.unannounced.pop(key, None)
             if event.at < self._position_at.get(key, 0):
                 continue
-            self._position_at[key] = event.at
             before = self.positions.get(key)
+            known = before.quantity if before else ZERO
+            self.unclear |= event.at == self._position_at.get(key) and known != change.quantity
+            self._position_at[key] = event.at
             self._set(
                 key,
                 Position(
@@ -143,8 +148,9 @@ class AccountState:
         """Replace everything that was known at or before the snapshot's time."""
         if event.at < max(self.snapshot_at, self.told_at):
             return False
-        self._compare(event)
-        self.told_at = event.at
+        if not self.unclear:
+            self._compare(event)
+        self.told_at, self.unclear = event.at, False
         self.available = event.available
         if event.at >= self.wallet_at:
             self.wallet, self.wallet_at = event.wallet_balance, event.at

@@ -145,7 +145,9 @@ class AccountFeed:
 
     async def _compare(self) -> None:
         """Look every second whether the stream missed something, and poll: now and then to catch it, often
-        while it is known to be silent."""
+        while it is known to be silent, and when its events leave open which was the later."""
+        loop = asyncio.get_running_loop()
+        polled_at = -DEGRADED_POLL_SECONDS
         while True:
             await asyncio.sleep(1)
             state = self._core.state.accounts.get(self.account)
@@ -155,7 +157,9 @@ class AccountFeed:
             if missed := state.missed(server_now, GRACE_MS):
                 self._caught(", ".join(missed), server_now)
             every = DEGRADED_POLL_SECONDS if self._missed else COMPARE_SECONDS
-            if server_now - state.told_at >= every * 1000:
+            unclear = state.unclear and loop.time() - polled_at > DEGRADED_POLL_SECONDS
+            if unclear or server_now - state.told_at >= every * 1000:
+                polled_at = loop.time()
                 await self._poll()
 
     async def _poll(self) -> None:

@@ -226,3 +226,27 @@ def test_when_the_exchanges_clock_is_set_back_news_are_news_again() -> None:
     assert state.apply_order(late)
     assert state.apply_snapshot(snapshot(10, "0"))
     assert state.positions == {}
+
+
+def test_events_of_one_millisecond_that_differ_are_unclear_until_a_snapshot() -> None:
+    def update(at: int, quantity: str, wallet: str = "1000") -> AccountUpdate:
+        return AccountUpdate(
+            "0xA", at, "ORDER", {"USDT": D(wallet)}, (PositionChange("BTCUSDT", D(quantity), D(100)),)
+        )
+
+    state = AccountState()
+    for event in (update(5, "1"), update(5, "1"), update(6, "2"), update(4, "9")):
+        state.apply_update(event)
+    assert not state.unclear
+    state.apply_stream(StreamOpened("0xA", 1))
+    state.apply_snapshot(snapshot(3, "0"))
+    # Closed and half closed in one millisecond: which came last? If it is closed, no stream was silent.
+    state.apply_update(update(6, "0"))
+    state.apply_update(update(6, "2"))
+    assert state.unclear
+    state.apply_snapshot(snapshot(7, "0"))
+    assert not state.unclear
+    assert state.missed(10_000, 3) == []
+    state.apply_update(update(8, "0", "1001"))
+    state.apply_update(update(8, "0", "1002"))
+    assert state.unclear
