@@ -24,6 +24,7 @@ from aster_tui.domain.commands import (
     Preflight,
     ReducePosition,
     Request,
+    SetDeadMan,
     SetLeverage,
     SetMode,
     SetTrading,
@@ -38,6 +39,7 @@ from aster_tui.engine.halts import Controls
 from aster_tui.engine.identity import Identity, identity
 from aster_tui.engine.ledger import LedgerWatch
 from aster_tui.engine.operator import Handler, Operator, Refuser
+from aster_tui.engine.operator_deadman import DeadManTask
 from aster_tui.engine.operator_flatten import CloseAllTask
 from aster_tui.engine.operator_modes import ModeTasks
 from aster_tui.engine.operator_orders import OrderTasks
@@ -136,6 +138,7 @@ class Engine:
         )
         # Read-only: halts are looked at and never told, and every request is answered with why not.
         self._controls = Controls(self.core, self._store, settings.state_folder)
+        self._dead_man = DeadManTask(self.core, self._accounts.trader)
         self._operator: Operator | Refuser = Refuser(self.core, self._blocked)
         if self.room is not None:
             self._controls = self.room.controls
@@ -162,6 +165,7 @@ class Engine:
             # Orders that are under way need their connections: what trades ends first.
             if isinstance(self._operator, Operator):
                 await self._operator.close(PATIENCE_SECONDS)
+                await self._dead_man.timers.close(PATIENCE_SECONDS)
             for task in (*trading, feeds):
                 task.cancel()
                 await asyncio.wait({task})
@@ -180,6 +184,8 @@ class Engine:
             tasks.create_task(keep_running(core, "the database feed", self._documents.run))
             tasks.create_task(keep_running(core, "the sync", self._sync.run))
             tasks.create_task(keep_running(core, "the attendance", self._attendance.run))
+            if self.room is not None:
+                tasks.create_task(keep_running(core, "the dead-man timers", self._dead_man.timers.run))
             if self.room is None:
                 tasks.create_task(keep_running(core, "the metrics", self._figures.run))
                 tasks.create_task(keep_running(core, "the controls", self._controls.run))
@@ -236,6 +242,7 @@ class Engine:
             SetTrading: modes.set_trading,
             SyncAgents: modes.sync,
             CloseAll: flattening.close_all,
+            SetDeadMan: self._dead_man.set,
         }
         chain = AuditFile(settings.state_folder, who.host)
         return Operator(self.core, room.journal, chain, who, handlers, armed=self._armed)
