@@ -30,7 +30,9 @@ class Recovery:
         self, core: Core, journal: Journal, desk: OrderDesk, client_of: Callable[[str], Trader | None]
     ) -> None:
         self._core, self._journal, self._desk, self._client_of = core, journal, desk, client_of
+        #: What nobody alive has under way, and what of it this process finds out about.
         self._left: dict[str, OrderRecord] = {}
+        self._mine: dict[str, OrderRecord] = {}
         self._tasks = Tasks(core)
         self._looked = asyncio.Event()
         self._moved = asyncio.Condition()
@@ -39,16 +41,25 @@ class Recovery:
         """Until cancelled."""
         try:
             while True:
-                for record in await self._journal.take_over():
-                    self._left[record.client_order_id] = record
-                self._looked.set()
-                for name, record in self._left.items():
-                    client = self._client_of(record.account)
-                    if client is not None and name not in self._tasks:
-                        self._tasks.start(name, self._resolve(client, record))
+                await self._look()
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
             await self._tasks.close()
+
+    async def _look(self) -> None:
+        gone = [record for record, gone in await self._journal.unresolved() if gone]
+        # Who cannot ask for an order leaves it to whoever can.
+        able = {r.client_order_id for r in gone if self._client_of(r.account) is not None}
+        taken = await self._journal.take_over(able)
+        self._mine |= {record.client_order_id: record for record in taken}
+        async with self._moved:
+            self._left = {record.client_order_id: record for record in gone} | self._mine
+            self._moved.notify_all()
+        self._looked.set()
+        for name, record in self._mine.items():
+            client = self._client_of(record.account)
+            if client is not None and name not in self._tasks:
+                self._tasks.start(name, self._resolve(client, record))
 
     async def settled(self, account: str) -> None:
         """Until nothing of an account is unresolved that this process knows of."""
@@ -72,6 +83,7 @@ class Recovery:
             await asyncio.sleep(LOOK_SECONDS)
             return
         async with self._moved:
+            self._mine.pop(record.client_order_id, None)
             self._left.pop(record.client_order_id, None)
             self._moved.notify_all()
         self._core.problem(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -125,14 +125,18 @@ class Journal:
             where, values = f"{where} and agent_id = ?", [*values, agent_id]
         return await self._run(lambda: self._files.orders(where, values))
 
-    async def take_over(self) -> list[OrderRecord]:
+    async def take_over(self, only: Collection[str] | None = None) -> list[OrderRecord]:
         """The unresolved orders of processes that are gone; they are this one's from now on, and each is
-        told once."""
-        return await self._run(self._files.take_over)
+        told once.
+
+        Args:
+            only: those that this process can find out about, by client order id; None for all.
+        """
+        return await self._run(lambda: self._files.take_over(only))
 
     async def unresolved(self) -> list[tuple[OrderRecord, bool]]:
         """The orders of which nobody knows yet if the exchange has them, whoever's they are, each with
-        whether its process is gone."""
+        whether its process is gone and nobody has taken it over."""
         return await self._run(self._files.unresolved)
 
     async def entries_after(self, mark: str, limit: int) -> list[Entry]:

@@ -12,7 +12,7 @@ import heapq
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -162,30 +162,36 @@ class JournalFiles:
         ]
         return sorted(found, key=lambda record: record.intent_at)
 
-    def take_over(self) -> list[OrderRecord]:
+    def take_over(self, only: Collection[str] | None = None) -> list[OrderRecord]:
         """The unresolved orders of processes that are gone, each told once; their files are held until
-        nothing in them is unresolved."""
+        nothing of what was told is unresolved."""
         self._hear(PATIENCE_SECONDS)
         for file in [f for f in self._files() if not f.held]:
             with self._forgiving(file.path):
-                if file.ready() and self._unresolved(file) and (taken := self._taken(file.path)) is not None:
+                if not file.ready() or not any(_among(r, only) for r in self._unresolved(file)):
+                    continue
+                if (taken := self._taken(file.path)) is not None:
                     self._others.pop(file.path, None)
                     self._adopted[file.path] = taken
         found: list[OrderRecord] = []
         for path, file in [*self._adopted.items()]:
             with self._forgiving(path):
                 left = self._unresolved(file)
-                found += [replace(r, owner=self._owner) for r in left if r.client_order_id not in self._told]
-                if not left:
+                new = [r for r in left if _among(r, only) and r.client_order_id not in self._told]
+                self._told |= {record.client_order_id for record in new}
+                found += [replace(record, owner=self._owner) for record in new]
+                if not any(record.client_order_id in self._told for record in left):
                     del self._adopted[path]
                     file.release()
-        self._told |= {record.client_order_id for record in found}
         return sorted(found, key=lambda record: record.intent_at)
 
     def unresolved(self) -> list[tuple[OrderRecord, bool]]:
-        """All unresolved orders, each with whether its process is gone."""
+        """All unresolved orders, each with whether its process is gone and nobody has taken it over."""
         found: list[tuple[OrderRecord, bool]] = []
         for file, records in self._ask(self._unresolved):
+            if file.path in self._adopted:
+                found += [(record, record.client_order_id not in self._told) for record in records]
+                continue
             gone = bool(records) and not file.held and not lives(file.path)
             found += [(record, gone) for record in records]
         return found
@@ -406,6 +412,10 @@ class JournalFiles:
             mine += its
         if mine:
             self._write(lambda file: file.append(mine))
+
+
+def _among(record: OrderRecord, only: Collection[str] | None) -> bool:
+    return only is None or record.client_order_id in only
 
 
 def _closed() -> StoreError:
