@@ -7,8 +7,9 @@ from ``unknown`` to sending again. An entry that comes late or twice changes not
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal
+from sys import intern
 from typing import Any, Literal, cast
 
 from aster_tui.domain.client_ids import Purpose
@@ -168,26 +169,42 @@ def told_of(order: Order) -> dict[str, Any]:
     }
 
 
+_NAMES = {f.name: None for f in fields(OrderRecord)}
+_DECIMALS = (
+    "quantity",
+    "price",
+    "stop_price",
+    "mark_price",
+    "executed",
+    "average_price",
+    "commission",
+    "realized",
+)
+#: What very many orders have in common, and should have in memory once.
+_COMMON = ("account", "agent_id", "agent", "symbol", "order_type", "owner", "status", "decision_id")
+
+
 def as_data(record: OrderRecord) -> dict[str, Any]:
     """The record as JSON has it: decimals are text."""
-    return {
-        name: str(value) if isinstance(value, Decimal) else value for name, value in asdict(record).items()
-    }
-
-
-_DECIMALS = frozenset(
-    {"quantity", "price", "stop_price", "mark_price", "executed", "average_price", "commission", "realized"}
-)
+    values = {name: getattr(record, name) for name in _NAMES}
+    for name in _DECIMALS:
+        if values[name] is not None:
+            values[name] = str(values[name])
+    return values
 
 
 def from_data(data: Mapping[str, Any]) -> OrderRecord:
     """The record that :func:`as_data` wrote; fields this version does not know are left out."""
-    known = {f.name for f in fields(OrderRecord)}
-    values = {name: value for name, value in data.items() if name in known}
-    for name in _DECIMALS & values.keys():
-        if values[name] is not None:
-            values[name] = Decimal(values[name])
-    values["trade_ids"] = tuple(values.get("trade_ids", ()))
+    known = data.keys() <= _NAMES.keys()
+    values = dict(data) if known else {name: v for name, v in data.items() if name in _NAMES}
+    for name in _DECIMALS:
+        if (value := values.get(name)) is not None:
+            values[name] = ZERO if value == "0" else Decimal(value)
+    for name in _COMMON:
+        if name in values:
+            values[name] = intern(values[name])
+    if "trade_ids" in values:
+        values["trade_ids"] = tuple(values["trade_ids"])
     return OrderRecord(**values)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,6 +42,80 @@ class Metrics:
     errors: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class Tally:
+    """Orders added up one by one, so that years of them are gone through once. Whoever adds an order that has
+    changed removes it as it was."""
+
+    orders: int = 0
+    ended: int = 0
+    placed: int = 0
+    doubted: int = 0
+    commission: Decimal = ZERO
+    realized: Decimal = ZERO
+    _slips: list[Decimal] = field(default_factory=list)
+    _delays: list[int] = field(default_factory=list)
+
+    def add(self, record: OrderRecord) -> None:
+        """One more order."""
+        slip, delay = self._count(record, 1)
+        if slip is not None:
+            insort(self._slips, slip)
+        if delay is not None:
+            insort(self._delays, delay)
+
+    def add_all(self, records: Iterable[OrderRecord]) -> None:
+        """Many more."""
+        for record in records:
+            slip, delay = self._count(record, 1)
+            if slip is not None:
+                self._slips.append(slip)
+            if delay is not None:
+                self._delays.append(delay)
+        self._slips.sort()
+        self._delays.sort()
+
+    def remove(self, record: OrderRecord) -> None:
+        """An order that was added, as it was then."""
+        slip, delay = self._count(record, -1)
+        if slip is not None:
+            del self._slips[bisect_left(self._slips, slip)]
+        if delay is not None:
+            del self._delays[bisect_left(self._delays, delay)]
+
+    def figures(self, errors: Counter[str]) -> Metrics:
+        """What they come to; ``errors`` are those of the same time, by kind."""
+        slips, delays = self._slips, self._delays
+        return Metrics(
+            orders=self.orders,
+            placed=self.placed,
+            doubted=self.doubted,
+            success=Decimal(self.placed) / self.ended if self.ended else None,
+            slippage_average=sum(slips, ZERO) / len(slips) if slips else None,
+            slippage_p95=quantile(slips, 95),
+            latency_p50=quantile(delays, 50),
+            latency_p95=quantile(delays, 95),
+            latency_p99=quantile(delays, 99),
+            commission=self.commission,
+            realized=self.realized,
+            error_rate=Decimal(errors.total()) / self.orders if self.orders else None,
+            errors=dict(errors),
+        )
+
+    def _count(self, record: OrderRecord, times: int) -> tuple[Decimal | None, int | None]:
+        self.orders += times
+        self.doubted += times * record.doubted
+        self.commission += times * record.commission
+        self.realized += times * record.realized
+        if record.unresolved:
+            return None, None
+        self.ended += times
+        if record.state in NEVER_THERE:
+            return None, record.latency_ms
+        self.placed += times
+        return record.slippage_bp if record.order_type == "MARKET" else None, record.latency_ms
+
+
 def measure(
     records: Iterable[OrderRecord],
     errors: Iterable[tuple[int, str, str]],
@@ -56,27 +131,9 @@ def measure(
         agent: only this agent's, by name.
     """
     since = now - window_ms if window_ms is not None else 0
-    mine = [r for r in records if r.intent_at >= since and agent in (None, r.agent)]
-    ended = [r for r in mine if not r.unresolved]
-    placed = [r for r in ended if r.state not in NEVER_THERE]
-    slips = sorted(s for r in placed if r.order_type == "MARKET" and (s := r.slippage_bp) is not None)
-    delays = sorted(d for r in ended if (d := r.latency_ms) is not None)
-    kinds = Counter(kind for at, name, kind in errors if at >= since and agent in (None, name))
-    return Metrics(
-        orders=len(mine),
-        placed=len(placed),
-        doubted=sum(r.doubted for r in mine),
-        success=Decimal(len(placed)) / len(ended) if ended else None,
-        slippage_average=sum(slips, ZERO) / len(slips) if slips else None,
-        slippage_p95=quantile(slips, 95),
-        latency_p50=quantile(delays, 50),
-        latency_p95=quantile(delays, 95),
-        latency_p99=quantile(delays, 99),
-        commission=sum((r.commission for r in mine), ZERO),
-        realized=sum((r.realized for r in mine), ZERO),
-        error_rate=Decimal(kinds.total()) / len(mine) if mine else None,
-        errors=dict(kinds),
-    )
+    tally = Tally()
+    tally.add_all(r for r in records if r.intent_at >= since and agent in (None, r.agent))
+    return tally.figures(Counter(kind for at, name, kind in errors if at >= since and agent in (None, name)))
 
 
 def quantile(ordered: Sequence[T], percent: int) -> T | None:

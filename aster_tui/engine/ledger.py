@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,92 +13,191 @@ from typing import Any
 from aster_tui.domain.client_ids import Purpose
 from aster_tui.domain.events import Event, MetricsMeasured
 from aster_tui.domain.lifecycle import NEVER_THERE, OrderRecord, applied, from_data
-from aster_tui.domain.metrics import WINDOWS, measure
+from aster_tui.domain.metrics import WINDOWS, Metrics, Tally, measure
 from aster_tui.domain.safeguards import DAY_MS
 from aster_tui.domain.shares import Key, Share, shares
 from aster_tui.domain.trading import ZERO, account_key
 from aster_tui.engine.core import now_ms
 from aster_tui.store.journal import Entry, Journal
 
-AT_ONCE = 2_000
+#: Nobody waits for more than so many lines or orders, however long the history is.
+AT_ONCE = 500
 WATCH_SECONDS = 2.0
 #: Errors older than this are of no figure but "all", which counts orders only.
 ERRORS_KEPT = 5_000
 
 
 class Ledger:
-    """Follows the journal. :meth:`refresh` before asking; what this process does is in it at once."""
+    """Follows the journal. :meth:`refresh` before asking; what this process does is in it at once.
+
+    Years of orders are gone through once, at the start; from then on each line changes only what it is about.
+    """
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._reached: dict[str, int] = {}
+        self._reading = asyncio.Lock()
+        #: The last line that was read of each file; None before the start.
+        self._reached: dict[str, int] | None = None
         #: Lines of orders whose file was not read as far as their intent.
         self._early: dict[str, list[Entry]] = {}
         self.records: dict[str, OrderRecord] = {}
         self.errors: list[tuple[int, str, str]] = []
-        self._shares: dict[Key, Share] | None = None
+        self._of_agent: dict[str, dict[str, None]] = {}
+        self._of_account: dict[str, dict[str, None]] = {}
+        self._of_decision: dict[str, dict[str, None]] = {}
+        self._executed: dict[Key, dict[str, None]] = {}
+        self._shares: dict[Key, Share] = {}
+        self._moved: set[Key] = set()
+        #: By agent's name, the fleet's is empty.
+        self._tallies: dict[str, Tally] = {"": Tally()}
+        self._times: list[tuple[int, str]] = []
 
     async def refresh(self) -> None:
         """Read what the journal has got since."""
-        while entries := await self._journal.entries_since(self._reached, AT_ONCE):
-            for entry in entries:
-                # Two that refresh at once are told the same.
-                if entry.seq > self._reached.get(entry.journal, 0):
+        async with self._reading:
+            if self._reached is None:
+                self._reached = await self._begin()
+            while entries := await self._journal.entries_since(self._reached, AT_ONCE):
+                for entry in entries:
                     self._reached[entry.journal] = entry.seq
                     self._add(entry)
-            self._shares = None
+
+    async def _begin(self) -> dict[str, int]:
+        """The orders as they stand, not line by line; a line that is read once more changes nothing."""
+        last = await self._journal.last()
+        found: dict[str, OrderRecord] = {}
+        for name in last:
+            after = ""
+            while records := await self._journal.orders_from(name, after, AT_ONCE):
+                found |= {record.client_order_id: record for record in records}
+                after = records[-1].client_order_id
+        strays = await self._journal.stray_lines()
+        errors = await self._journal.errors(ERRORS_KEPT)
+        self._clear()
+        for entry in errors:
+            if entry.seq <= last.get(entry.journal, 0):
+                self._error(entry)
+        ordered = sorted(found.values(), key=lambda record: record.intent_at)
+        for begin in range(0, len(ordered), AT_ONCE):
+            self._take(ordered[begin : begin + AT_ONCE])
+            await asyncio.sleep(0)  # nobody waits for years of history
+        for entry in strays:
+            self._line(entry)
+        for key in [*self._moved]:
+            self._share(key)
+            await asyncio.sleep(0)
+        return last
+
+    def _clear(self) -> None:
+        self.records, self.errors, self._times = {}, [], []
+        for kept in (self._early, self._of_agent, self._of_account, self._of_decision, self._executed):
+            kept.clear()
+        self._shares.clear()
+        self._moved.clear()
+        self._tallies = {"": Tally()}
 
     def _add(self, entry: Entry) -> None:
-        name = entry.client_order_id
         if entry.kind == "error":
-            if kind := _api_error(entry.data):
-                self.errors.append((entry.at, str(entry.data.get("agent") or ""), kind))
-                del self.errors[:-ERRORS_KEPT]
+            self._error(entry)
         elif entry.kind == "intent":
-            self.records[name] = from_data(entry.data)
-            for early in self._early.pop(name, ()):
-                self._add(early)
-        elif (known := self.records.get(name)) is not None:
-            self.records[name] = applied(known, entry.kind, entry.at, entry.data)  # type: ignore[arg-type]
-        elif name:
-            self._early.setdefault(name, []).append(entry)
+            if entry.client_order_id not in self.records:
+                record = from_data(entry.data)
+                self._take([record])
+                for early in self._early.pop(record.client_order_id, ()):
+                    self._line(early)
+        elif entry.client_order_id:
+            self._line(entry)
+
+    def _error(self, entry: Entry) -> None:
+        if kind := _api_error(entry.data):
+            self.errors.append((entry.at, str(entry.data.get("agent") or ""), kind))
+            del self.errors[:-ERRORS_KEPT]
+
+    def _take(self, records: Sequence[OrderRecord]) -> None:
+        """New orders."""
+        by_agent: dict[str, list[OrderRecord]] = {}
+        for record in records:
+            name = record.client_order_id
+            self.records[name] = record
+            self._of_agent.setdefault(record.agent_id, {})[name] = None
+            self._of_account.setdefault(account_key(record.account), {})[name] = None
+            self._of_decision.setdefault(record.decision_id, {})[name] = None
+            by_agent.setdefault(record.agent, []).append(record)
+            self._execute(record)
+            insort(self._times, (record.intent_at, name))
+        self._tallies[""].add_all(records)
+        for agent, its in by_agent.items():
+            self._tallies.setdefault(agent, Tally()).add_all(its)
+
+    def _line(self, entry: Entry) -> None:
+        """One more line of an order."""
+        before = self.records.get(entry.client_order_id)
+        if before is None:
+            self._early.setdefault(entry.client_order_id, []).append(entry)
+            return
+        after = applied(before, entry.kind, entry.at, entry.data)  # type: ignore[arg-type]
+        if after == before:
+            return
+        self.records[entry.client_order_id] = after
+        self._execute(after)
+        for tally in (self._tallies[""], self._tallies[after.agent]):
+            tally.remove(before)
+            tally.add(after)
+
+    def _execute(self, record: OrderRecord) -> None:
+        if record.executed:
+            key = (record.agent_id, record.symbol)
+            self._executed.setdefault(key, {})[record.client_order_id] = None
+            self._moved.add(key)
+
+    def _share(self, key: Key) -> None:
+        self._moved.discard(key)
+        found = shares(self.records[name] for name in self._executed[key])
+        if key in found:
+            self._shares[key] = found[key]
+        else:
+            self._shares.pop(key, None)
 
     def shares(self) -> dict[Key, Share]:
         """Each agent's part of each symbol."""
-        if self._shares is None:
-            self._shares = shares(self.records.values())
+        for key in [*self._moved]:
+            self._share(key)
         return self._shares
 
     def of_agent(self, agent_id: str, symbol: str | None = None) -> list[OrderRecord]:
-        """An agent's orders, oldest first."""
-        return [r for r in self.records.values() if r.agent_id == agent_id and symbol in (None, r.symbol)]
+        """An agent's orders, about as they came."""
+        found = (self.records[name] for name in self._of_agent.get(agent_id, ()))
+        return [r for r in found if symbol in (None, r.symbol)]
+
+    def of_account(self, account: str) -> list[OrderRecord]:
+        """The orders on an account, about as they came."""
+        return [self.records[name] for name in self._of_account.get(account_key(account), ())]
+
+    def of_decision(self, decision_id: str) -> list[OrderRecord]:
+        """The orders of a decision."""
+        return [self.records[name] for name in self._of_decision.get(decision_id, ())]
 
     def open_protection(self, agent_id: str, symbol: str) -> list[OrderRecord]:
         """An agent's stops and targets that still wait."""
         kinds: tuple[Purpose, ...] = ("stop", "target")
         return [r for r in self.of_agent(agent_id, symbol) if r.purpose in kinds and r.state == "open"]
 
-    def of_decision(self, decision_id: str) -> list[OrderRecord]:
-        """The orders of a decision."""
-        return [r for r in self.records.values() if r.decision_id == decision_id]
-
     def measured(self, now: int) -> MetricsMeasured:
         """The figures of the fleet ("") and of each agent, by window."""
-        records = [*self.records.values()]
-        names = sorted({r.agent for r in records})
-        found = {
-            (name, window): measure(records, self.errors, now, window_ms=length, agent=name or None)
-            for name in ("", *names)
-            for window, length in WINDOWS.items()
-        }
+        found: dict[tuple[str, str], Metrics] = {}
+        longest = max(length for length in WINDOWS.values() if length is not None)
+        recent = [
+            self.records[name] for _, name in self._times[bisect_left(self._times, (now - longest, "")) :]
+        ]
+        for name, tally in self._tallies.items():
+            orders = [r for r in recent if not name or r.agent == name]
+            errors = [e for e in self.errors if not name or e[1] == name]
+            for window, length in WINDOWS.items():
+                if length is None:
+                    found[name, window] = tally.figures(Counter(kind for _, _, kind in errors))
+                else:
+                    found[name, window] = measure(orders, errors, now, window_ms=length)
         return MetricsMeasured(now, found)
-
-    def knows(self, account: str, symbol: str) -> bool:
-        """Whether anything of this journal was executed in a symbol of an account."""
-        key = account_key(account)
-        return any(
-            r.symbol == symbol and r.executed and account_key(r.account) == key for r in self.records.values()
-        )
 
     def recent(self, agent_id: str, now: int, span_ms: int = 600_000) -> tuple[tuple[int, str, str], ...]:
         """An agent's orders that added risk in the last minutes: (time, symbol, side)."""

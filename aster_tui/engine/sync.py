@@ -217,8 +217,7 @@ class SyncService:
         if self._ledger is None:
             return []
         await self._ledger.refresh()
-        key = account_key(account)
-        return [r for r in self._ledger.records.values() if account_key(r.account) == key]
+        return self._ledger.of_account(account)
 
     def _own_part(self, agent: AgentDocument, positions: tuple[Position, ...]) -> tuple[Position, ...]:
         """An agent's part of a shared account's positions, as its orders made it."""

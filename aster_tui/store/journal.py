@@ -125,6 +125,22 @@ class Journal:
             where, values = f"{where} and agent_id = ?", [*values, agent_id]
         return await self._run(lambda: self._files.orders(where, values))
 
+    async def last(self) -> dict[str, int]:
+        """The number of the last line of each file, by its name."""
+        return await self._run(self._files.last)
+
+    async def orders_from(self, journal: str, after: str, limit: int) -> list[OrderRecord]:
+        """The orders of a file after a client order id, by client order id: as its own lines have them."""
+        return await self._run(lambda: self._files.orders_from(journal, after, limit))
+
+    async def stray_lines(self) -> list[Entry]:
+        """All lines of orders that stand outside of the orders' own files."""
+        return await self._run(self._files.stray_lines)
+
+    async def errors(self, limit: int) -> list[Entry]:
+        """The last errors, oldest first."""
+        return await self._run(lambda: self._files.errors(limit))
+
     async def take_over(self, only: Collection[str] | None = None) -> list[OrderRecord]:
         """The unresolved orders of processes that are gone; they are this one's from now on, and each is
         told once.

@@ -40,6 +40,7 @@ create table if not exists entries (
     data text not null
 );
 create index if not exists entries_of_order on entries (client_order_id);
+create index if not exists entries_errors on entries (seq) where kind = 'error';
 create table if not exists orders (
     client_order_id text primary key,
     account text not null,
@@ -177,6 +178,10 @@ class JournalFile:
         rows = self._rows(f"select record from orders where {where}", values)
         return [from_data(json.loads(row[0])) for row in rows]
 
+    def orders_from(self, after: str, limit: int) -> list[OrderRecord]:
+        """The orders that were intended here, from one on, by client order id."""
+        return self.orders("client_order_id > ? order by client_order_id limit ?", (after, limit))
+
     def known(self, names: Sequence[str]) -> list[str]:
         """Which of these orders were intended here."""
         found: list[str] = []
@@ -204,9 +209,13 @@ class JournalFile:
         """The lines after one, oldest first."""
         return self._entries("where seq > ? order by seq limit ?", (after, limit))
 
-    def waiting(self, after: int) -> int:
-        """How many lines come after one."""
-        return int(self._rows("select count(*) from entries where seq > ?", (after,))[0][0])
+    def errors(self, limit: int) -> list[Entry]:
+        """The last errors, newest first."""
+        return self._entries("where kind = 'error' order by seq desc limit ?", (limit,))
+
+    def last(self) -> int:
+        """The number of the last line. They are numbered from one on, and none is ever taken away."""
+        return int(self._rows("select coalesce(max(seq), 0) from entries")[0][0])
 
     def marks(self, mark: str) -> dict[str, int]:
         """How far its writers got with each file, by the files' names."""
@@ -279,7 +288,7 @@ class JournalFile:
         database = self._database = _connected(self.path, "rw", WRITE_SECONDS)
         database.execute("pragma journal_mode = wal")
         database.execute("pragma synchronous = full")
-        if not database.execute("select 1 from sqlite_master where name = 'strays'").fetchone():
+        if not database.execute("select 1 from sqlite_master where name = 'entries_errors'").fetchone():
             try:
                 database.executescript(_SCHEMA.format(name=secrets.token_hex(6)))
             except sqlite3.Error:

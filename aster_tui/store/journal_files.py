@@ -216,6 +216,25 @@ class JournalFiles:
         files = [file for file in self._files() if file.ready()]
         return [line for file in files for line in file.entries(reached.get(file.name, 0), limit)]
 
+    def last(self) -> dict[str, int]:
+        """The number of the last line of each file."""
+        return {file.name: file.last() for file in self._files() if file.ready()}
+
+    def orders_from(self, name: str, after: str, limit: int) -> list[OrderRecord]:
+        """The orders of a file, without what stands of them elsewhere."""
+        return [r for file in self._files() if file.name == name for r in file.orders_from(after, limit)]
+
+    def stray_lines(self) -> list[Entry]:
+        """All lines of orders that stand outside of the orders' own files."""
+        files = [file for file in self._files() if file.ready()]
+        return [line for file in files for name in file.strays() for line in file.lines(name)]
+
+    def errors(self, limit: int) -> list[Entry]:
+        """The last errors, oldest first."""
+        files = [file for file in self._files() if file.ready()]
+        found = [line for file in files for line in file.errors(limit)]
+        return sorted(found, key=lambda line: line.at)[-limit:]
+
     def move_mark(self, mark: str, reached: Mapping[str, int]) -> None:
         """How far we got with each file."""
         self._write(lambda file: file.move_marks(mark, reached))
@@ -223,7 +242,8 @@ class JournalFiles:
     def waiting(self, mark: str) -> int:
         """How many lines no mark of a name has reached."""
         reached = self._reached(mark)
-        return sum(count for _, count in self._ask(lambda file: file.waiting(reached.get(file.name, 0))))
+        last = self._ask(lambda file: (file.name, file.last()))
+        return sum(max(0, seq - reached.get(name, 0)) for _, (name, seq) in last)
 
     def _reached(self, mark: str) -> dict[str, int]:
         found: dict[str, int] = {}

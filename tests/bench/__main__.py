@@ -28,6 +28,12 @@ def _terminal() -> dict[str, Any]:
     return terminal.measure()
 
 
+def _journal() -> dict[str, Any]:
+    from tests.bench import journal
+
+    return journal.measure()
+
+
 def _orders() -> dict[str, Any]:
     from tests.bench import orders
 
@@ -45,6 +51,7 @@ def _flatten() -> dict[str, Any]:
 BENCHES: tuple[tuple[str, Callable[[], dict[str, Any]], str, str, float], ...] = (
     ("signing", _signing, "ratio", "at least", 8.0),
     ("orders", _orders, "cpu_ratio", "at least", 8.0),
+    ("journal", _journal, "ratio", "at least", 20.0),
     ("first frame", _first_frame, "ratio", "at most", 1.6),
     ("close-all", _flatten, "flat_ms", "at most", 800.0),
     ("close-all x", _flatten, "ratio", "at least", 10.0),
