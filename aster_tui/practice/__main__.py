@@ -14,7 +14,7 @@ from collections.abc import Coroutine, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from aster_tui.practice.faults import FaultError, Faults
+from aster_tui.practice.faults import FAULTS, FaultError, Faults
 from aster_tui.practice.options import PracticeOptions
 
 DEFAULT_PORT = 8899
@@ -93,7 +93,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--accounts", type=_between(1, 500), default=3)
     parser.add_argument("--positions", type=_between(0, 15), default=0, help="open positions per account")
     parser.add_argument("--latency-ms", type=_between(0, 60_000), default=0)
-    parser.add_argument("--fault", action="append", default=[], metavar="NAME=VALUE")
+    faults = f"may be given more than once: {', '.join(FAULTS)}; limits=1 has the limits refuse"
+    parser.add_argument("--fault", action="append", default=[], metavar="NAME=VALUE", help=faults)
     parser.add_argument("--balance", type=_balance, default=Decimal(1000), help="USDT of each account")
     parser.add_argument("--weight-limit", type=_between(1, 10**9), default=2_400, help="per minute")
     parser.add_argument("--order-limit", type=_between(1, 10**9), default=1_200, help="per minute, account")

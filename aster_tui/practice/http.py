@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
+from contextvars import ContextVar
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl
@@ -32,6 +33,8 @@ Public = Callable[[Params], Any]
 Signed = Callable[[str, Params], Any]
 API = "/fapi/v3"
 _LISTEN_KEY = re.compile(r"/ws/[0-9a-f]{64}")
+#: Who signed the request that is being answered.
+_signed_by: ContextVar[str | None] = ContextVar("signed_by", default=None)
 ORDER_PATHS = (f"{API}/order", f"{API}/batchOrders")
 
 
@@ -106,18 +109,20 @@ class Api:
             )
         if self._faults.strikes("http503"):
             return _json({"code": -1001, "msg": "Service Unavailable."}, 503)
-        weight, told_off = self._limits.weigh(request, self._exchange.now())
-        refused = told_off or self._told_to_refuse(request)
+        refused = self._limits.weigh(request, self._exchange.now()) or self._told_to_refuse(request)
+        response: web.StreamResponse
+        _signed_by.set(None)
         if refused is not None:
-            return self._refused(refused, weight)
-        try:
-            response = await handler(request)
-        except VenueError as error:
-            response = self._refused(error, weight)
-        except web.HTTPException as error:
-            response = _json({"code": -1, "msg": error.reason}, error.status)
-        response.headers.update(weight)
-        return self._after(request, response)
+            response = self._refused(refused)
+        else:
+            try:
+                response = await handler(request)
+            except VenueError as error:
+                response = self._refused(error)
+            except web.HTTPException as error:
+                response = _json({"code": -1, "msg": error.reason}, error.status)
+        response.headers.update(self._limits.told(request, _signed_by.get(), self._exchange.now()))
+        return response if refused is not None else self._after(request, response)
 
     def _told_to_refuse(self, request: web.Request) -> VenueError | None:
         """The operator's refusals, and the fault of the limits."""
@@ -125,12 +130,11 @@ class Api:
             return VenueError(-1003, TEXTS[-1003] % 2400, 429, retry_after_s=1)
         return self._faults.refusal(f"{request.method} {request.path}")
 
-    def _refused(self, error: VenueError, weight: dict[str, str]) -> web.Response:
+    def _refused(self, error: VenueError) -> web.Response:
         self.rejected[str(error.code)] += 1
         response = _json({"code": error.code, "msg": error.msg}, error.status)
         if error.retry_after_s:
             response.headers["Retry-After"] = str(error.retry_after_s)
-        response.headers.update(weight)
         return response
 
     def _after(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
@@ -158,6 +162,7 @@ class Api:
             message, signature = split_signature(query + b"&" + body if query and body else query or body)
             params = _params(message)
             user = self._authenticator.check(message, signature, params, self._exchange.now() * 1000)
+            _signed_by.set(user)
             counted = {}
             if request.method == "POST" and request.path in ORDER_PATHS:
                 counted = self._limits.count_orders(user, _count_of(params), self._exchange.now())

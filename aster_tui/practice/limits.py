@@ -1,5 +1,9 @@
 """Request weight per minute and address, orders per minute and account: counted, told, and refused past the
-limits when they are switched on (the fault ``limits``)."""
+limits when they are switched on (the fault ``limits``).
+
+While they are off each account is told what it used itself, and requests of nobody what those used: many
+clients on one machine share one address here, and each would keep back for the others.
+"""
 
 from __future__ import annotations
 
@@ -43,16 +47,32 @@ class Limits:
         self._addresses: dict[str, _Address] = {}
         self._minute = 0
         self._orders: Counter[str] = Counter()
+        self._weights: Counter[str] = Counter()
 
-    def weigh(self, request: web.Request, now_ms: int) -> tuple[dict[str, str], VenueError | None]:
-        """Count a request: the headers to answer with, and the refusal if there is one."""
+    def weigh(self, request: web.Request, now_ms: int) -> VenueError | None:
+        """Count a request; the refusal if there is one."""
         address = self._addresses.setdefault(request.remote or "", _Address())
         minute = now_ms // MINUTE_MS
         if minute != address.minute:
             address.minute, address.weight, address.refused = minute, 0, 0
         address.weight += _weight(request)
-        told = {"X-MBX-USED-WEIGHT-1m": str(address.weight)}
-        return told, self._refusal(address, now_ms) if self._faults.value("limits") else None
+        return self._refusal(address, now_ms) if self._faults.value("limits") else None
+
+    def told(self, request: web.Request, user: str | None, now_ms: int) -> dict[str, str]:
+        """The headers to answer a request with; ``user`` is who signed it, None for nobody."""
+        self._turn(now_ms)
+        whose = user or "nobody"
+        self._weights[whose] += _weight(request)
+        of_all = self._addresses[request.remote or ""].weight
+        used = of_all if self._faults.value("limits") else self._weights[whose]
+        return {"X-MBX-USED-WEIGHT-1m": str(used)}
+
+    def _turn(self, now_ms: int) -> None:
+        minute = now_ms // MINUTE_MS
+        if minute != self._minute:
+            self._minute = minute
+            self._orders.clear()
+            self._weights.clear()
 
     def count_orders(self, user: str, count: int, now_ms: int) -> dict[str, str]:
         """Count orders; the headers to answer with.
@@ -60,10 +80,7 @@ class Limits:
         Raises:
             VenueError: -1015, too many.
         """
-        minute = now_ms // MINUTE_MS
-        if minute != self._minute:
-            self._minute = minute
-            self._orders.clear()
+        self._turn(now_ms)
         self._orders[user] += count
         if self._faults.value("limits") and self._orders[user] > self._order_limit:
             left = (MINUTE_MS - now_ms % MINUTE_MS) // 1000 + 1
