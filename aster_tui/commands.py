@@ -54,6 +54,10 @@ def run_with(settings: Settings, engine: Any, *, replay: Any = None) -> int:
         stays=settings.when_terminal_goes == "stay" and replay is None,
         replay=replay,
         state_folder=settings.state_folder,
+        profile=settings.profile if replay is None else "replay",
+        theme=settings.theme,
+        mouse=settings.mouse,
+        connected=replay is not None or settings.mongodb_uri is not None or bool(agent_environment()),
         disarm_minutes=settings.disarm_minutes,
     )
     try:

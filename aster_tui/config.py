@@ -175,6 +175,12 @@ class Settings(BaseSettings):
     state_dir: Path | None = None
     """Folder of logs, journal and remembered console state (default: the XDG state folder)."""
 
+    theme: Literal["dark", "light", "colour-blind", "high-contrast"] = "dark"
+    """Console: the theme to begin with; one that is chosen in the console is remembered."""
+
+    mouse: bool = True
+    """Console: whether it takes the mouse; without, the terminal selects text as ever."""
+
     keys: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
     """Console: other keys for actions, such as ``"sync.one" = "f5"``; the palette shows the ids."""
 

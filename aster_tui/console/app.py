@@ -19,9 +19,10 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from aster_tui.console import format as fmt
-from aster_tui.console import layout, notices, terminal
+from aster_tui.console import layout, notices, terminal, theme
 from aster_tui.console.acting import Acting
 from aster_tui.console.actions import Action, Context
+from aster_tui.console.comfort import Comfort
 from aster_tui.console.doing_replay import replay_words
 from aster_tui.console.held import HeldKey
 from aster_tui.console.layout import PANES, Frame, compose_frame
@@ -29,8 +30,7 @@ from aster_tui.console.options import ConsoleOptions
 from aster_tui.console.pane import Pane
 from aster_tui.console.port import EnginePort
 from aster_tui.console.registry import HANDLERS, Registry
-from aster_tui.console.status_line import Styles, footer, header, tabs
-from aster_tui.console.theme import STYLES, THEME
+from aster_tui.console.status_line import Styles, footer, header, requests_line, tabs
 from aster_tui.console.widgets.grid import Grid
 from aster_tui.domain.commands import Command
 from aster_tui.domain.views import AgentView, FleetSnapshot
@@ -76,9 +76,7 @@ class ConsoleApp(App[None]):
         self._bindings = self.registry.bindings()
         self._bindings.key_to_bindings["ctrl+c"] = [Binding("ctrl+c", "help_quit", show=False)]
         self.held_key = HeldKey()
-        # Before anything is mounted: a theme set later would style every widget a second time.
-        self.register_theme(THEME)
-        self.theme = THEME.name
+        self.comfort = Comfort(self)
         self._engine = engine
         self.acting = Acting(engine.submit, self.options.disarm_minutes)
         self._clock = clock or (_now_ms if replay is None else lambda: replay.at)
@@ -103,7 +101,7 @@ class ConsoleApp(App[None]):
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """The style sheet's own variables, also before the theme is set."""
-        return THEME.variables
+        return theme.theme(theme.DEFAULT).variables
 
     def on_mount(self) -> None:
         """Show the first frame, then start the engine."""
@@ -113,8 +111,13 @@ class ConsoleApp(App[None]):
         self.call_after_refresh(self._started)
 
     def _started(self) -> None:
+        word = self.comfort.begin()
         self._tick()
         self._engine.start()
+        if word:
+            self.say(word)
+        if not self.options.connected:
+            self.do("welcome")
 
     def on_resize(self, event: events.Resize) -> None:
         """Choose the layout for the size."""
@@ -195,12 +198,16 @@ class ConsoleApp(App[None]):
         width = self.size.width
         replay = self.options.replay
         words = partial(replay_words, replay) if replay is not None else None
-        armed = self.acting.armed_until
-        self.frame.say("header", header(snapshot, now, width, STYLES, self.options.note, armed, words))
-        self.frame.say("tabs", tabs(self._active, snapshot, STYLES))
+        armed, styles, say = self.acting.armed_until, self.looks, self.frame.say
+        requests = requests_line(snapshot, now, width, styles)
+        danger = snapshot.network == "MAINNET" and self.acting.armed(now)
+        self.frame.look(busy=bool(requests), danger=danger)
+        say("header", header(snapshot, now, width, styles, self.options.note, armed, words))
+        say("tabs", tabs(self._active, snapshot, styles))
+        say("requests", requests)
         hints = self.registry.hints(self.context())
-        self.frame.say("footer", footer(hints, width, STYLES, self._notices.text))
-        self.frame.say("small", Text(self._too_small, style=STYLES["warn"]))
+        say("footer", footer(hints, width, styles, self._notices.text))
+        say("small", Text(self._too_small, style=styles["warn"]))
 
     def refresh_lines(self) -> None:
         """Say header and footer anew."""
@@ -265,6 +272,7 @@ class ConsoleApp(App[None]):
         pane.choose_columns(pane.state.columns)
         self._show(pane, self.newest(), self._clock())
         self._lines(self._clock())
+        self.comfort.changed()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether a key means its action here: see :mod:`aster_tui.console.registry`."""
@@ -321,7 +329,7 @@ class ConsoleApp(App[None]):
     @property
     def looks(self) -> Styles:
         """The styles of the lines and overlays."""
-        return STYLES
+        return self.comfort.styles
 
     def step(self, by: int) -> None:
         """Activate the pane that comes ``by`` places after."""

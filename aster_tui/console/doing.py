@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from aster_tui.console.actions import SCREEN_ONLY, Action, Context, Handler, cannot_write
-from aster_tui.domain.commands import SyncAgents
+from aster_tui.console.actions import SCREEN_ONLY, Action, Context, Handler, cannot_act, cannot_write
+from aster_tui.domain.commands import CancelRequest, SyncAgents
+from aster_tui.domain.views import FleetSnapshot, RequestView
 
 if TYPE_CHECKING:
     from aster_tui.console.app import ConsoleApp
@@ -28,6 +29,16 @@ def _cannot_sync_all(context: Context) -> str:
 
 def _no_row(context: Context) -> str:
     return "" if context.row is not None else "nothing is selected"
+
+
+def stoppable(snapshot: FleetSnapshot) -> RequestView | None:
+    """The oldest request that runs. A close-all is not stopped from here: its own panel asks for that."""
+    running = [r for r in snapshot.requests if r.state == "running"]
+    return next((r for r in reversed(running) if not r.words.startswith("aster-tui close-all")), None)
+
+
+def _nothing_to_stop(context: Context) -> str:
+    return cannot_act(context) or ("" if stoppable(context.snapshot) else "no request is running")
 
 
 ACTIONS: tuple[Action, ...] = (
@@ -68,6 +79,15 @@ ACTIONS: tuple[Action, ...] = (
         hint=6,
         short="commands",
         command="aster-tui --help",
+    ),
+    Action("theme", "choose a theme", "T", "T", alone=SCREEN_ONLY),
+    Action("welcome", "how to connect", "", "", command="aster-tui paths"),
+    Action(
+        *("request.stop", "stop what the oldest running request still does", "ctrl+k", "ctrl+k"),
+        danger="write",
+        needs="a request that is running",
+        unavailable=_nothing_to_stop,
+        alone="Ctrl+C stops a command",
     ),
     Action("help", "help", "question_mark", "?", hint=7, short="help", command="aster-tui --help"),
     Action(
@@ -123,6 +143,27 @@ def _palette(app: ConsoleApp) -> None:
     open_palette(app)
 
 
+def _theme(app: ConsoleApp) -> None:
+    from aster_tui.console.themes import ThemeDialog
+
+    app.push_screen(ThemeDialog(app))
+
+
+def _welcome(app: ConsoleApp) -> None:
+    from aster_tui.console.details import Overlay
+    from aster_tui.console.welcome import welcome_text
+
+    network = app.newest().network
+    app.push_screen(Overlay("welcome", lambda width: welcome_text(network, app.looks, width)))
+
+
+def _stop(app: ConsoleApp) -> None:
+    request = stoppable(app.newest())
+    if request is not None:
+        app.submit(CancelRequest(request.request_id))
+        app.say(f"stopping: {request.title}")
+
+
 def _pane(name: str) -> Handler:
     return lambda app: app.activate(name)
 
@@ -135,6 +176,9 @@ HANDLERS: Mapping[str, Handler] = {
     "pane.previous": lambda app: app.step(-1),
     **{f"pane.{name}": _pane(name) for name in ("agents", "positions", "orders", "errors")},
     "palette": _palette,
+    "theme": _theme,
+    "welcome": _welcome,
+    "request.stop": _stop,
     "help": _help,
     "quit": lambda app: app.exit(),
 }

@@ -17,7 +17,7 @@ from aster_tui.console.widgets.line import Line
 NARROW_WIDTH, LOW_HEIGHT = 100, 30
 LEAST_WIDTH, LEAST_HEIGHT = 60, 16
 PANES = ("agents", "positions", "orders", "errors")
-LINES = ("header", "tabs", "footer", "small")
+LINES = ("header", "tabs", "requests", "footer", "small")
 
 
 def compose_frame() -> ComposeResult:
@@ -33,6 +33,7 @@ def compose_frame() -> ComposeResult:
         with Horizontal(id="bottom"):
             yield OrdersPane()
             yield ErrorsPane()
+    yield Line(id="requests")
     yield Line(id="footer")
     yield FilterBar()
     yield Line(id="small")
@@ -51,6 +52,11 @@ class Frame:
     def say(self, line: str, text: Text) -> None:
         """Have one of the lines say something."""
         self._lines[line].say(text)
+
+    def look(self, *, busy: bool, danger: bool) -> None:
+        """``busy``: there is a line of requests. ``danger``: real money, and the session is armed."""
+        self._screen.set_class(busy, "busy")
+        self._screen.set_class(danger, "danger")
 
     def activate(self, name: str) -> None:
         """Give a pane the keys, at once: the next key is meant for it."""

@@ -20,7 +20,11 @@ class ConsoleOptions:
         note: a word beside the network.
         stays: whether the engine goes on when the terminal hangs up.
         replay: the recording that is shown, if it is one.
-        state_folder: where exports and screenshots go; None for nowhere.
+        state_folder: where exports, screenshots and what is remembered go; None for nowhere.
+        profile: whose layout is remembered; empty for nobody's.
+        theme: the theme to begin with, until another is chosen.
+        mouse: whether the mouse is taken; without it the terminal selects text as ever.
+        connected: whether anything is configured to connect to; if not, the console says how.
         disarm_minutes: how long a session stays armed without a key.
     """
 
@@ -29,4 +33,8 @@ class ConsoleOptions:
     stays: bool = False
     replay: Replayed | None = None
     state_folder: Path | None = None
+    profile: str = ""
+    theme: str = "dark"
+    mouse: bool = True
+    connected: bool = True
     disarm_minutes: int = 10

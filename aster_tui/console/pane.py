@@ -214,6 +214,9 @@ class Pane(Grid):
         choices: list[str | None] = [None, *titles]
         here = choices.index(self.state.sort) if self.state.sort in choices else 0
         self.state.sort = choices[(here + by) % len(choices)]
+        # Names from A, figures and times from the largest: what one looks for is on top.
+        column = next((c for c in self.columns if c.title == self.state.sort), None)
+        self.state.descending = column is None or column.align != "left" or column.title == "time"
         if self.NEWEST_FIRST:
             self.following = self.state.sort is None and self._cursor == 0
 

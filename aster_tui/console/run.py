@@ -89,7 +89,10 @@ def _broke(error: Exception) -> int:
 
 
 async def _shown(app: ConsoleApp) -> None:
-    await app.run_async()
+    try:
+        await app.run_async(mouse=app.options.mouse)
+    finally:
+        app.comfort.end()
 
 
 @contextmanager

@@ -159,6 +159,29 @@ def _signed_ms(value: int) -> str:
     return f"{sign}{abs(value)} ms"
 
 
+def requests_line(snapshot: FleetSnapshot, now: int, width: int, styles: Styles) -> Text:
+    """What operators' requests are doing here, the oldest first; empty while nothing runs."""
+    line = Text()
+    for request in reversed(snapshot.requests):
+        if request.state != "running":
+            continue
+        line.append("   " if line else " ")
+        line.append(fmt.one_line(request.title), style=styles["strong"])
+        if request.total:
+            line.append(f" {progress(request.done, request.total)}", style=styles["key"])
+        if request.message:
+            line.append(f" {fmt.one_line(request.message)}", style=styles["dim"])
+        line.append(f" {fmt.age(now - request.started_at)}", style=styles["dim"])
+    line.truncate(width, overflow="ellipsis")
+    return line
+
+
+def progress(done: int, total: int, width: int = 10) -> str:
+    """How far it is, as a bar and in figures: ``████······ 4/10``."""
+    full = width * max(0, min(done, total)) // max(1, total)
+    return f"{'█' * full}{fmt.NOTHING * (width - full)} {done}/{total}"
+
+
 def footer(hints: Sequence[tuple[Action, str]], width: int, styles: Styles, notice: str = "") -> Text:
     """The hints of the focused pane, each with why it is unavailable; a notice takes their place while it
     lasts."""

@@ -22,21 +22,23 @@ class Terminal:
     ``received`` counts the bytes; :meth:`ignore` stops reading, as a hung SSH session does.
     """
 
-    def __init__(self, command: list[str], columns: int = 120, rows: int = 40) -> None:
+    def __init__(self, command: list[str], columns: int = 120, rows: int = 40, **environment: str) -> None:
         self._screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self._screen)
         self.received = 0
+        #: All that came, as it came.
+        self.raw = bytearray()
         self._master, child = pty.openpty()
         self.resize(columns, rows)
-        environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+        kept = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
         for name in ("NO_COLOR", "COLUMNS", "LINES"):  # the pty says how large it is
-            environment.pop(name, None)
+            kept.pop(name, None)
         self.process = subprocess.Popen(
             command,
             stdin=child,
             stdout=child,
             stderr=child,
-            env=environment,
+            env={**kept, **environment},
             preexec_fn=_own_terminal,
             close_fds=True,
         )
@@ -62,6 +64,7 @@ class Terminal:
         except OSError:  # the child closed its side
             return False
         self.received += len(data)
+        self.raw += data
         self._stream.feed(data)
         return bool(data)
 

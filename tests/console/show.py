@@ -32,8 +32,9 @@ if __name__ == "__main__":
     port = Moving() if "--moving" in sys.argv else Scripted(fleet(read_only="--watch" in sys.argv))
     ahead = time.time_ns() // 1_000_000 - NOW
     port.show(feeds=tuple(type(f)(f.name, f.state, NOW + ahead, f.detail) for f in port.snapshot().feeds))
-    app = Beating(port)
-    code = run_console(port, app=app, options=ConsoleOptions(stays="--stay" in sys.argv))
+    options = ConsoleOptions(stays="--stay" in sys.argv, mouse="--no-mouse" not in sys.argv)
+    app = Beating(port, options=options)
+    code = run_console(port, app=app, options=options)
     if "--beats" in sys.argv:
         engine_gap = max(getattr(port, "beats", [0.0]), default=0.0)
         Path(sys.argv[sys.argv.index("--beats") + 1]).write_text(f"{engine_gap} {app.gap}")

@@ -102,13 +102,13 @@ async def test_any_column_sorts_reverses_and_says_so() -> None:
         widget = pane(app, "agents")
         await pilot.press(">")
         assert widget.state.sort == "agent"
-        assert widget.rows[0].cells[0] == "VoltCrane"
-        await pilot.press("I")
         assert widget.rows[0].cells[0] == "DataSage"
         assert "agent▲" in widget.render_line(0).text
+        await pilot.press("I")
+        assert widget.rows[0].cells[0] == "VoltCrane"
+        assert "agent▼" in widget.render_line(0).text
         await pilot.press(">", ">")
         assert widget.state.sort == "balance"
-        await pilot.press("I")
         assert [r.key for r in widget.rows] == [f"a{n}" for n in reversed(range(8))]
         assert "by balance ▼" in str(widget.border_subtitle)
         # It stays sorted while figures move, and the cursor stays with its agent.

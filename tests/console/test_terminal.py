@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import sys
 import termios
@@ -150,3 +151,32 @@ def test_a_filter_typed_in_one_go_is_all_in_its_line_and_the_terminal_goes() -> 
         term.until(lambda text: "/btcx hides 11" in text)
         term.hang_up()
         assert term.process.wait(10) in (128 + signal.SIGHUP, -signal.SIGHUP)
+
+
+def test_with_no_color_no_colour_is_sent_and_the_words_are_there() -> None:
+    term = Terminal(show(), NO_COLOR="1")
+    try:
+        term.until(lambda text: "● REAL" in text and "PRACTICE" in text)
+        term.press(" 2/btc\r")
+        term.until(lambda text: "/btc hides 7" in text and "✓" in text)
+        term.press("q")
+        assert term.wait() == 0
+    finally:
+        term.close()
+    codes = {
+        int(code)
+        for found in re.findall(rb"\x1b\[([0-9;]*)m", bytes(term.raw))
+        for code in found.split(b";")
+        if code
+    }
+    # 39 and 49 are the terminal's own; the others are what colours begin with.
+    assert not codes & {*range(30, 39), *range(40, 49), *range(90, 98), *range(100, 108)}
+
+
+def test_without_the_mouse_the_terminal_is_not_asked_for_it() -> None:
+    for mouse in (True, False):
+        with terminal(*([] if mouse else ["--no-mouse"])) as term:
+            term.until(lambda text: "● REAL" in text)
+            assert (b"\x1b[?1000h" in term.raw) == mouse
+            term.press("q")
+            assert term.wait() == 0
