@@ -16,8 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 _BYTES = 8
-#: How long a source that insists waits for a signer's file.
-LOCK_SECONDS = 0.02
+#: How long a signer's file, which is held for a few µs, is waited for: by a source that insists, and by
+#: others the first time. Then whoever holds it was stopped, or its disk hangs.
+LOCK_SECONDS, STOPPED_SECONDS = 0.02, 0.25
 #: A nonce that is ahead of the exchange's time by more came from a clock that was wrong.
 FAR_AHEAD_US = 3_000_000
 #: By how much the machine's clock and the steady one may part before the machine's counts as set.
@@ -36,11 +37,12 @@ class NonceSource:
 
     Args:
         folder: where the last nonce of each signer is kept, one file of eight bytes each, locked while it
-            is read and written (a few µs). Without a folder the counter is this process's own.
+            is read and written (a few µs). Without a folder the counter is this process's own, as it is
+            while a process that was stopped holds that lock: a nonce that happens to be used twice the venue
+            refuses.
         insists: for what must not wait. When the folder cannot be used, or its lock is not to be had soon, go
             on with this process's own counter; and where nonces were given by a clock far ahead of the
-            exchange's, which it all refuses, go back to its time instead of counting on. A nonce that happens
-            to be used twice the venue refuses.
+            exchange's, which it all refuses, go back to its time instead of counting on.
         clock_ns: Unix time in ns.
         steady: time in ns on a clock that is never set.
     """
@@ -62,6 +64,7 @@ class NonceSource:
         self._recent: dict[str, deque[int]] = {}
         self._last: dict[str, int] = {}
         self._files: dict[str, int] = {}
+        self._stopped: set[int] = set()
         self._lock = threading.Lock()
         #: Server minus local time, in ms, as last measured by anybody who shares this source.
         self.offset_ms = 0
@@ -80,8 +83,8 @@ class NonceSource:
             if self._folder is not None:
                 try:
                     nonce = self._shared(signer, nonce)
-                except OSError:
-                    if not self._insists:
+                except OSError as error:
+                    if not self._insists and not isinstance(error, BlockingIOError):
                         raise
             self._last[signer] = nonce
             self._recent.setdefault(signer, deque(maxlen=VENUE_KEEPS)).append(nonce)
@@ -145,19 +148,18 @@ class NonceSource:
         return max(least, newest + 1)
 
     def _lock_file(self, descriptor: int) -> None:
-        if not self._insists:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            return
-        # Whoever holds it does so for a few µs, unless it was stopped or its disk hangs.
-        deadline = time.monotonic() + LOCK_SECONDS
+        seconds = LOCK_SECONDS if self._insists or descriptor in self._stopped else STOPPED_SECONDS
+        deadline = time.monotonic() + seconds
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if time.monotonic() > deadline:
+                    self._stopped.add(descriptor)
                     raise
                 time.sleep(0.0005)
             else:
+                self._stopped.discard(descriptor)
                 return
 
     def _open(self, signer: str) -> int:

@@ -103,6 +103,17 @@ def test_one_that_insists_goes_on_without_its_folder_and_waits_for_no_lock(tmp_p
     assert shared.next("0xAB") > first
 
 
+def test_a_process_that_was_stopped_with_the_lock_holds_up_no_other(tmp_path: Path) -> None:
+    one, two = NonceSource(tmp_path), NonceSource(tmp_path)
+    given = [one.next("0xAB"), two.next("0xAB")]
+    with (tmp_path / "0xab").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        given += [source.next("0xAB") for _ in range(3) for source in (one, two)]
+    given += [one.next("0xAB"), two.next("0xAB")]
+    assert given == sorted(set(given))
+    assert int.from_bytes((tmp_path / "0xab").read_bytes(), "big") == given[-1]
+
+
 def test_one_that_insists_goes_back_to_the_exchange_s_time_after_a_clock_that_was_far_ahead(
     tmp_path: Path,
 ) -> None:
