@@ -83,6 +83,9 @@ async def test_many_orders_are_written_down_with_one_write_all_or_none(tmp_path:
         with pytest.raises(StoreError, match="holds this order already"):
             await journal.intend_many([*many, INTENT])
         assert len(await journal.orders()) == 1
+    with pytest.raises(StoreError, match="holds this order already"):
+        await two.intend_many([*many, many[7]])
+    assert len(await one.orders()) == 1
     await two.intend_many(many)
     assert len(await one.orders()) == 1201
     assert len(await two.entries_since({}, 10_000)) == 1201
@@ -143,11 +146,12 @@ async def test_a_mark_holds_for_everybody_whoever_moved_it(tmp_path: Path) -> No
     await two.note("mode", 2000, {})
     found = await two.entries_after("mongo", 10)
     assert [(e.kind, e.journal) for e in found] == [("intent", one.name), ("mode", two.name)]
-    await two.move_mark("mongo", {one.name: 1})
-    await one.move_mark("mongo", {two.name: 1})
+    await one.note("mode", 2001, {})
+    await one.move_mark("mongo", {one.name: 2})
+    await two.move_mark("mongo", {one.name: 1, two.name: 1})
     for journal in (one, two):
         assert await journal.counts("mongo") == 0
-        assert await journal.counts("else") == 2
+        assert await journal.counts("else") == 3
     for journal in (one, two):
         await journal.close()
 

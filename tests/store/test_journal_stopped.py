@@ -245,6 +245,11 @@ async def test_a_decision_queued_here_is_taken_once_in_order_whoever_asks(tmp_pa
             found.append(document["decision"]["n"])
         return found
 
+    race = {"_id": "race", "timestamp": 1, "decision": {}}
+    for number in range(40):
+        await journals[0].queue(f"race{number}", "r", {**race, "_id": f"race{number}"})
+        got = await asyncio.gather(*(journal.claim("r") for journal in journals))
+        assert sum(document is not None for document in got) == 1
     taken = await asyncio.gather(*(take(j) for j in journals))
     assert sorted(n for one in taken for n in one) == list(range(40))
     assert all(one == sorted(one) for one in taken)
