@@ -22,6 +22,7 @@ from aster_tui.console import format as fmt
 from aster_tui.console import layout, notices, terminal, theme
 from aster_tui.console.acting import Acting
 from aster_tui.console.actions import Action, Context
+from aster_tui.console.balances import Balances
 from aster_tui.console.comfort import Comfort
 from aster_tui.console.doing_replay import replay_words
 from aster_tui.console.held import HeldKey
@@ -79,6 +80,7 @@ class ConsoleApp(App[None]):
         self.comfort = Comfort(self)
         self._engine = engine
         self.acting = Acting(engine.submit, self.options.disarm_minutes)
+        self.balances = Balances()
         self._clock = clock or (_now_ms if replay is None else lambda: replay.at)
         # A recording's time may stand still or fly; notices are for the person in front of it.
         self._notices = notices.Notices(self._clock if replay is None else _now_ms)
@@ -141,6 +143,7 @@ class ConsoleApp(App[None]):
         self.frame.mark_active(self._active)
         if self._shown is not None:
             self._show(self.pane, self._shown, self._clock())
+            self._repaint()  # others may have come into sight beside it
 
     # The clock
 
@@ -164,6 +167,7 @@ class ConsoleApp(App[None]):
             return
         self._second = now // 1000
         self._shown = snapshot
+        self.balances.look(snapshot, now)
         self._ring(snapshot, now)
         # A dialog that is just being put together, or taken away, has nothing to follow with.
         if self.covered and self.screen.is_mounted and (follow := getattr(self.screen, "follow", None)):

@@ -17,8 +17,9 @@ from textual.widgets import Static
 from aster_tui.console import format as fmt
 from aster_tui.console.status_line import Styles
 from aster_tui.console.widgets.grid import UNDER
+from aster_tui.domain.command_log import CommandView, command_log
 from aster_tui.domain.metrics import WINDOWS
-from aster_tui.domain.views import AgentView, ErrorView, FleetSnapshot, OrderView, PositionView
+from aster_tui.domain.views import AgentView, ConsoleView, ErrorView, FleetSnapshot, OrderView, PositionView
 
 Pairs = list[tuple[str, str]]
 
@@ -104,6 +105,13 @@ def row_details(
     if pane == "orders":
         order = next((o for o in snapshot.orders if o.key == key), None)
         return _pairs(_order(order), styles, width) if order else None
+    if pane == "commands":
+        views = command_log(snapshot.requests, snapshot.audit)
+        command = next((c for c in views if c.key == key), None)
+        return _pairs(_command(command), styles, width) if command else None
+    if pane == "operators":
+        console = next((c for c in snapshot.consoles if c.console_id == key), None)
+        return _pairs(_console_pairs(console, now), styles, width) if console else None
     error = next((e for e in snapshot.errors if e.key == key.partition(UNDER)[0]), None)
     return _pairs(_error(error), styles, width) if error else None
 
@@ -220,6 +228,32 @@ def _order(o: OrderView) -> Pairs:
     if o.latency_ms is not None:
         pairs.append(("latency", f"{o.latency_ms} ms"))
     return pairs
+
+
+def _command(c: CommandView) -> Pairs:
+    took = f", answered after {c.ended_at - c.at} ms" if c.ended_at else ""
+    return [
+        ("what", c.title),
+        ("who", f"{c.operator}@{c.host}" if c.operator else "this console"),
+        ("when", f"{fmt.moment(c.at)}{took}"),
+        ("from", c.source),
+        ("state", c.state),
+        ("answer", c.answer or fmt.UNKNOWN),
+        ("command", c.words or "there is none that does the same"),
+        ("id", c.key),
+    ]
+
+
+def _console_pairs(c: ConsoleView, now: int) -> Pairs:
+    return [
+        ("operator", c.operator),
+        ("host", c.host),
+        ("this one", "yes" if c.mine else "no"),
+        ("armed", "ARMED" if c.armed else "no"),
+        ("since", fmt.moment(c.since)),
+        ("last seen", f"{fmt.age(now - c.seen_at)} ago"),
+        ("watching", c.watching or fmt.UNKNOWN),
+    ]
 
 
 def _error(e: ErrorView) -> Pairs:

@@ -75,6 +75,14 @@ ACTIONS: tuple[Action, ...] = (
     Action("pane.orders", "orders", "3", "3", alone=SCREEN_ONLY),
     Action("pane.errors", "errors", "4", "4", alone=SCREEN_ONLY),
     Action(
+        *("pane.commands", "command log: what operators asked for, and what came of it", "5", "5"),
+        command="aster-tui log audit",
+    ),
+    Action("pane.operators", "operators: who is attached, where, armed or not", "6", "6", alone=SCREEN_ONLY),
+    Action(
+        "metrics", "metrics: how orders go through, with charts", "M", "M", command="aster-tui status --json"
+    ),
+    Action(
         *("palette", "find an action by its name", "colon,ctrl+p", ": ctrl+p"),
         hint=6,
         short="commands",
@@ -114,20 +122,17 @@ def _sync_all(app: ConsoleApp) -> None:
 
 
 def _details(app: ConsoleApp) -> None:
-    from rich.text import Text
-
-    from aster_tui.console.details import Overlay, row_details  # 7 ms that the first frame need not wait for
+    from aster_tui.console.screens.details import DetailScreen  # 20 ms that the first frame need not wait for
 
     context = app.context()
-    key, pane = context.row, context.pane
-    if key is None:
-        return
+    if context.row is not None:
+        app.push_screen(DetailScreen(app, context.pane, context.row))
 
-    def content(width: int) -> Text:
-        found = row_details(app.newest(), pane, key, app.now(), app.looks, width)
-        return found if found is not None else Text("It is gone.", style=app.looks["dim"])
 
-    app.push_screen(Overlay({"errors": "error"}.get(pane, pane.removesuffix("s")), content))
+def _metrics(app: ConsoleApp) -> None:
+    from aster_tui.console.screens.metrics import MetricsScreen
+
+    app.push_screen(MetricsScreen(app))
 
 
 def _help(app: ConsoleApp) -> None:
@@ -174,7 +179,11 @@ HANDLERS: Mapping[str, Handler] = {
     "details": _details,
     "pane.next": lambda app: app.step(1),
     "pane.previous": lambda app: app.step(-1),
-    **{f"pane.{name}": _pane(name) for name in ("agents", "positions", "orders", "errors")},
+    **{
+        f"pane.{name}": _pane(name)
+        for name in ("agents", "positions", "orders", "errors", "commands", "operators")
+    },
+    "metrics": _metrics,
     "palette": _palette,
     "theme": _theme,
     "welcome": _welcome,

@@ -31,7 +31,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         *("close_all", "CLOSE ALL: cancel and close everything, and prove it", "ctrl+x", "ctrl+x"),
         danger="risk",
-        hint=True,
+        hint=1,
         short="CLOSE ALL",
         needs="the accounts' keys, the exchange; no arming, no MongoDB",
         unavailable=cannot_act,
@@ -42,7 +42,7 @@ ACTIONS: tuple[Action, ...] = (
         *("mode", "flip the selected agents: paper ↔ REAL", "m", "m"),
         danger="risk",
         panes=("agents",),
-        hint=True,
+        hint=1,
         short="mode",
         needs="MongoDB; to real also the agent's key, a passed preflight, an armed session",
         unavailable=_cannot_flip,
@@ -58,7 +58,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         *("halt", "halt or resume agents, or the fleet", "H", "H"),
         danger="write",
-        hint=True,
+        hint=5,
         short="halt",
         needs="this machine's state folder; resuming needs an armed session",
         unavailable=cannot_act,

@@ -22,7 +22,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         *("arm", "arm the session, or disarm it: what adds risk needs it", "a", "a"),
         danger="write",
-        hint=True,
+        hint=3,
         short="arm",
         needs="a console that may write",
         unavailable=cannot_act,

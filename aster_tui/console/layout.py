@@ -1,5 +1,5 @@
-"""The base screen: lines above and below, and four panes: two rows of two, or one at a time where there is
-no room."""
+"""The base screen: lines above and below, and the panes: two rows of two, the second of which gives way to
+the operators' panes, or one pane at a time where there is no room."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from textual.containers import Horizontal, Vertical
 from textual.geometry import Size
 from textual.screen import Screen
 
+from aster_tui.console.desk_panes import CommandsPane, OperatorsPane
 from aster_tui.console.filtering import FilterBar, FilterLine
 from aster_tui.console.pane import Pane
 from aster_tui.console.panes import AgentsPane, ErrorsPane, OrdersPane, PositionsPane
@@ -16,12 +17,14 @@ from aster_tui.console.widgets.line import Line
 
 NARROW_WIDTH, LOW_HEIGHT = 100, 30
 LEAST_WIDTH, LEAST_HEIGHT = 60, 16
-PANES = ("agents", "positions", "orders", "errors")
+PANES = ("agents", "positions", "orders", "errors", "commands", "operators")
+#: The rows of a wide screen; the third takes the second one's place while it is active.
+ROWS = (PANES[:2], PANES[2:4], PANES[4:])
 LINES = ("header", "tabs", "requests", "footer", "small")
 
 
 def compose_frame() -> ComposeResult:
-    """Header, tabs (narrow screens), the four panes, footer, and the word for a screen too small."""
+    """Header, tabs (narrow screens), the panes, footer, and the word for a screen too small."""
     yield Line(id="header")
     yield Line(id="tabs")
     with Vertical(id="panes"):
@@ -33,6 +36,9 @@ def compose_frame() -> ComposeResult:
         with Horizontal(id="bottom"):
             yield OrdersPane()
             yield ErrorsPane()
+        with Horizontal(id="desk"):
+            yield CommandsPane()
+            yield OperatorsPane()
     yield Line(id="requests")
     yield Line(id="footer")
     yield FilterBar()
@@ -47,7 +53,7 @@ class Frame:
         self.panes = {name: screen.query_one(f"#{name}", Pane) for name in PANES}
         self.filter_line = screen.query_one(FilterLine)
         self._lines = {name: screen.query_one(f"#{name}", Line) for name in LINES}
-        self._rows = (screen.query_one("#top"), screen.query_one("#bottom"))
+        self._rows = tuple(screen.query_one(f"#{name}") for name in ("top", "bottom", "desk"))
 
     def say(self, line: str, text: Text) -> None:
         """Have one of the lines say something."""
@@ -66,8 +72,9 @@ class Frame:
         """Show which pane is the active one; on a narrow screen it is the only one."""
         for name, pane in self.panes.items():
             pane.set_class(name == active, "active")
-        for row, names in zip(self._rows, (PANES[:2], PANES[2:]), strict=True):
+        for row, names in zip(self._rows, ROWS, strict=True):
             row.set_class(active in names, "active")
+        self._rows[1].set_class(active in ROWS[2], "away")
 
 
 def fit(screen: Screen[None], size: Size) -> str:

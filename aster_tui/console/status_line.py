@@ -16,6 +16,9 @@ DOTS = {"live": "●", "stale": "◐", "down": "○", "off": "·"}
 FEED_STYLES = {"live": "ok", "stale": "warn", "down": "alarm", "off": "dim"}
 SHORT_FEEDS = {"exchange": "exch", "marks": "mark", "streams": "user", "mongo": "mongo"}
 
+#: Six tabs have to fit into 80 columns.
+SHORT_TABS = {"commands": "log", "operators": "who"}
+
 Styles = dict[str, str]
 
 
@@ -210,10 +213,11 @@ def tabs(active: str, snapshot: FleetSnapshot, styles: Styles) -> Text:
         "positions": len(snapshot.positions),
         "orders": len(snapshot.orders),
         "errors": len(snapshot.errors),
+        "commands": len(snapshot.requests),
+        "operators": len(snapshot.consoles),
     }
-    line = Text(" ")
+    line = Text()
     for number, (name, count) in enumerate(counts.items(), start=1):
         style = styles["tab"] if name == active else styles["dim"]
-        line.append(f" {number} {name} {count or ''}".rstrip() + " ", style=style)
-        line.append(" ")
+        line.append(f" {number} {SHORT_TABS.get(name, name)} {count or ''}".rstrip() + " ", style=style)
     return line

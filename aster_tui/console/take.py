@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from aster_tui.console.app import ConsoleApp
 
 #: Fields that are times in Unix ms; they are written as ISO 8601 in UTC.
-TIMES = frozenset({"at", "opened_at", "sync_at"})
+TIMES = frozenset({"at", "opened_at", "sync_at", "ended_at", "since", "seen_at", "wallet_at"})
 #: A path takes longer to read than other notices.
 SAID_SECONDS = 20.0
 

@@ -17,7 +17,7 @@ from aster_tui.domain.metrics import Metrics
 from aster_tui.domain.safeguards import Limits
 from aster_tui.domain.symbols import SymbolRules
 from aster_tui.domain.trading import Order, Position, PositionSide, Side
-from aster_tui.domain.views import ConsoleView, FeedState, RequestState, TradingState
+from aster_tui.domain.views import ConsoleView, FeedState, OrderStep, RequestState, TradingState
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +211,7 @@ class OrderRecorded:
     reduce_only: bool = False
     purpose: str = ""
     decision_id: str = ""
+    history: tuple[OrderStep, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,15 @@ from aster_tui.domain.accounts import AccountState
 from aster_tui.domain.desk_state import DeskState
 from aster_tui.domain.documents import AgentDocument, PositionDocument
 from aster_tui.domain.metrics import Metrics
-from aster_tui.domain.symbols import SymbolRules, symbol_of
+from aster_tui.domain.symbols import SymbolRules, plain, symbol_of
 from aster_tui.domain.trading import ZERO, Order, account_key
-from aster_tui.domain.views import ErrorView, FeedView, Mode, OrderView, SyncView
+from aster_tui.domain.views import ErrorView, FeedView, Mode, OrderStep, OrderView, SyncView
 
 #: How many lines the order log and the errors pane keep.
 ORDER_LINES = 1000
 ERROR_LINES = 500
+#: How many moments of one order's life are kept.
+STEPS = 40
 #: How far server time must be back, measured against itself, to count as set.
 SET_BACK_MS = 2_000
 
@@ -41,6 +43,8 @@ class OrderLine:
     latency_ms: int | None = None
     recorded_status: str = ""
     recorded: ev.OrderRecorded | None = None
+    #: What the exchange told of it, oldest first.
+    told: tuple[OrderStep, ...] = ()
     #: What it looks like, kept until it changes: a tick must not rebuild a thousand lines.
     view: OrderView | None = None
 
@@ -175,8 +179,12 @@ class FleetState:
             agents = self.agents_of(account)
             name = "+".join(a.name for a in agents) or f"{account[:6]}…{account[-4:]}"
             mark = self.marks.get(order.symbol)
-            self._add_line(OrderLine(key, at, account_key(account), name, "real", order, mark))
+            line = OrderLine(key, at, account_key(account), name, "real", order, mark)
+            line.told = (_told(at, order),)
+            self._add_line(line)
             return
+        if line.account is None or _stand(order) != _stand(line.order):
+            line.told = (*line.told, _told(at, order))[-STEPS:]
         if (order.status, order.executed) != (line.order.status, line.order.executed):
             line.at = max(line.at, at)  # a stop that triggers after hours is news, and stands on top
         line.order = order
@@ -393,6 +401,20 @@ class FleetState:
 
 def _account_of(agent: AgentDocument) -> str | None:
     return account_key(agent.user_address) if agent.user_address else None
+
+
+def _stand(order: Order) -> tuple[object, ...]:
+    return order.status, order.executed, order.price, order.stop_price, order.quantity
+
+
+def _told(at: int, order: Order) -> OrderStep:
+    """What the exchange said of an order just now."""
+    words = f"{order.status} {plain(order.executed)} of {plain(order.quantity)}"
+    if order.average_price:
+        words += f" at {plain(order.average_price)}"
+    elif order.price or order.stop_price:
+        words += f", {'limit' if order.price else 'stop'} {plain(order.price or order.stop_price)}"
+    return OrderStep(order.updated_at or at, "exchange", words)
 
 
 def _line_key(order: Order) -> str:

@@ -17,6 +17,7 @@ from aster_tui.domain.views import (
     AgentView,
     ErrorView,
     FleetSnapshot,
+    OrderStep,
     OrderView,
     PositionView,
     SyncState,
@@ -349,7 +350,14 @@ def _order(state: FleetState, line: OrderLine) -> OrderView:
         open=line.account is not None and not order.final,
         price_places=places[0],
         quantity_places=places[1],
+        history=_life(line),
     )
+
+
+def _life(line: OrderLine) -> tuple[OrderStep, ...]:
+    """What its sender wrote down and what the exchange told, in their order."""
+    written = line.recorded.history if line.recorded is not None else ()
+    return tuple(sorted((*written, *line.told), key=lambda step: step.at))
 
 
 def _slippage(order: Order, mark: Decimal | None) -> Decimal | None:

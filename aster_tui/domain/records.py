@@ -5,13 +5,16 @@ Exact decimals stand in them as Decimal128 or text, never as doubles. Reading on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from aster_tui.domain.audit import AuditLine, from_data
 from aster_tui.domain.documents import Fields, as_decimal
 from aster_tui.domain.events import ErrorRaised, OrderRecorded
+from aster_tui.domain.symbols import plain
 from aster_tui.domain.trading import ZERO, Side
+from aster_tui.domain.views import OrderStep
 
 
 def parse_order_record(raw: Mapping[str, Any]) -> OrderRecorded:
@@ -35,7 +38,42 @@ def parse_order_record(raw: Mapping[str, Any]) -> OrderRecorded:
         reduce_only=raw.get("reduceOnly") is True,
         purpose=fields.text("purpose", optional=True),
         decision_id=fields.text("decisionId", optional=True),
+        history=_history(raw.get("history")),
     )
+
+
+def _history(raw: object) -> tuple[OrderStep, ...]:
+    """What the sender wrote down of an order, oldest first; what is no entry is left out."""
+    if not isinstance(raw, Sequence) or isinstance(raw, str | bytes):
+        return ()
+    steps = []
+    for entry in raw:
+        at = as_decimal(entry.get("at")) if isinstance(entry, Mapping) else None
+        if at is None or not isinstance(entry, Mapping):
+            continue
+        told = {name: str(value) for name, value in entry.items() if name not in _PLACE}
+        kind = str(entry.get("kind", "?"))
+        steps.append(OrderStep(int(at), kind, _step_words(told), json.dumps(told) if told else ""))
+    return tuple(sorted(steps, key=lambda step: step.at))
+
+
+#: Where an entry of a history stands, not what it says.
+_PLACE = frozenset({"at", "kind", "journal", "seq"})
+
+
+def _step_words(told: Mapping[str, str]) -> str:
+    """An entry for people."""
+    words = [told[name] for name in ("word", "status", "code", "message") if told.get(name)]
+    for name, said in (
+        ("executed", "executed"),
+        ("average_price", "at"),
+        ("commission", "fee"),
+        ("realized", "realized"),
+    ):
+        value = as_decimal(told.get(name))
+        if value:
+            words.append(f"{said} {plain(value)}")
+    return " ".join(words)
 
 
 def parse_error_record(raw: Mapping[str, Any]) -> ErrorRaised:

@@ -107,6 +107,20 @@ class AgentView:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderStep:
+    """One moment of an order's life: what its sender wrote down, or what the exchange told. ``raw`` is the
+    answer as it was kept."""
+
+    at: int
+    kind: str
+    words: str
+    raw: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.at} {self.kind}: {self.words}"
+
+
+@dataclass(frozen=True, slots=True)
 class OrderView:
     """One line of the order log. ``account`` is set where the exchange told of it."""
 
@@ -135,6 +149,8 @@ class OrderView:
     open: bool = False
     price_places: int = 2
     quantity_places: int = 3
+    #: Its life so far, oldest first.
+    history: tuple[OrderStep, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ _OPERATIONS: dict[str, Operation] = {
 #: "$changeStream is only supported on replica sets", and servers that do not know the stage at all.
 _NO_STREAMS = frozenset({40573, 40324, 303})
 #: Fields no screen shows and that can be large: they stay in the database.
-_HEAVY = ("decisionHistory", "prompt", "history")
+_HEAVY = ("decisionHistory", "prompt")
 POLL_SECONDS = 1.0
 #: How many of the newest documents of a growing collection a poll looks at.
 WINDOW = 200

@@ -9,10 +9,12 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+from aster_tui.domain.audit import AuditLine
 from aster_tui.domain.commands import Asked, Command, Request
 from aster_tui.domain.symbols import SymbolRules
 from aster_tui.domain.views import (
     AgentView,
+    ConsoleView,
     ErrorView,
     FeedView,
     FleetSnapshot,
@@ -170,8 +172,33 @@ def fleet(
         clock_offset_ms=4,
         round_trip_ms=12,
         weight_used=214,
+        audit=tuple(audit_line(n) for n in reversed(range(4))),
+        consoles=(
+            ConsoleView("c1", "rosa", "desk-1", NOW - 600_000, NOW - 900, mine=True),
+            ConsoleView("c2", "bo", "desk-2", NOW - 60_000, NOW - 2_100, armed=True),
+        ),
     )
     return replace(snapshot, **changes)
+
+
+def audit_line(number: int) -> AuditLine:
+    """What the operator at the other desk did: asked and answered take turns."""
+    answered = number % 2 == 1
+    return AuditLine(
+        seq=number + 1,
+        at=NOW - 60_000 + number * 500,
+        operator="bo",
+        host="desk-2",
+        source="console",
+        request_id=f"r{number // 2}",
+        phase="answered" if answered else "asked",
+        title=f"{NAMES[number // 2]}: leverage 5 in BTCUSDT",
+        words=f"aster-tui leverage --agent {NAMES[number // 2]} --symbol BTCUSDT 5",
+        network="PRACTICE",
+        outcome="done" if answered else "",
+        answer="leverage 5 in BTCUSDT" if answered else "",
+        hash=f"{number:064x}",
+    )
 
 
 def trading(**changes: Any) -> FleetSnapshot:

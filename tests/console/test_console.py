@@ -76,10 +76,10 @@ async def test_a_stale_feed_says_so_with_its_age() -> None:
 async def test_tab_arrows_and_digits_walk_the_panes() -> None:
     async with console(Scripted()) as (app, pilot):
         seen = []
-        for key in ("tab", "right", "tab", "tab", "shift+tab", "left", "4", "1", "3"):
+        for key in ("tab", "right", "tab", "tab", "tab", "tab", "shift+tab", "left", "4", "1", "3"):
             await pilot.press(key)
             seen.append(app.focused.id if app.focused else None)
-        assert seen == [*PANES[1:], PANES[0], PANES[3], PANES[2], PANES[3], PANES[0], PANES[2]]
+        assert seen == [*PANES[1:], PANES[0], PANES[5], PANES[4], PANES[3], PANES[0], PANES[2]]
 
 
 async def test_s_syncs_the_selected_agent_and_shift_s_all() -> None:

@@ -41,13 +41,14 @@ async def test_every_action_has_help_a_palette_entry_and_a_command_or_a_reason()
 
 
 async def _walk(app: ConsoleApp, pilot: Pilot[None]) -> None:
+    helps = {}
+    for name in PANES:
+        app.activate(name)
+        await pilot.pause()
+        helps[name] = help_text(app.context(), app.registry, app.looks, 200).plain
     for action in app.registry.actions:
-        helps = []
-        for name in action.panes or PANES:
-            app.activate(name)
-            await pilot.pause()
-            helps.append(help_text(app.context(), app.registry, app.looks, 200).plain)
-        assert all(action.title in text and action.shown in text for text in helps), action.id
+        texts = [helps[name] for name in action.panes or PANES]
+        assert all(action.title in text and action.shown in text for text in texts), action.id
         words = entry(app, action).plain
         assert action.title in words, action.id
         assert action.shown in words, action.id
