@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aster_tui.console.balances import EVERY_MS, MOST_POINTS, Balances
-from aster_tui.console.theme import STYLES
+from aster_tui.console.theme import DEFAULT, styles_of
 from aster_tui.console.widgets.ladder import MOST_LINES, Level, ladder, place
 from aster_tui.domain.metrics import Metrics
 from aster_tui.domain.views import OrderStep, RequestView
@@ -181,8 +181,8 @@ def test_no_two_prices_share_a_line_and_none_is_out_of_order(prices: list[Decima
 
 
 def test_a_ladder_of_one_price_and_of_none() -> None:
-    assert ladder([], None, 2, STYLES).plain == ""
-    assert "entry" in ladder([Level("entry", D(5))], None, 2, STYLES).plain
+    assert ladder([], None, 2, styles_of(DEFAULT)).plain == ""
+    assert "entry" in ladder([Level("entry", D(5))], None, 2, styles_of(DEFAULT)).plain
 
 
 def test_balances_stay_few_and_begin_and_end_where_they_did() -> None:
