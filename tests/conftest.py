@@ -1,9 +1,19 @@
 """Fixtures every room shares."""
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from aster_tui.aster.nonces import SHARED
 
 pytest_plugins = ["tests.mongo"]
 
 # Shared machines are slow at times: how long an example took says nothing about the code.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")
+
+
+@pytest.fixture(autouse=True)
+def clock_of_nobody() -> None:
+    """What a test measured of its exchange's clock says nothing about the next test's exchange."""
+    SHARED.offset_ms = 0
+    SHARED._last.clear()
