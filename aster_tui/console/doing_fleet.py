@@ -21,6 +21,16 @@ def _cannot_flip(context: Context) -> str:
     return cannot_add_risk(context) if paper_only else ""
 
 
+def _cannot_hold(context: Context) -> str:
+    if why := cannot_act(context):
+        return why
+    if context.agent is None:
+        return "select an agent first"
+    if context.agent.mode == "paper" and len(context.selected) < 2:
+        return f"{context.agent.name} trades on paper: it has no orders at the exchange"
+    return ""
+
+
 def _cannot_check(context: Context) -> str:
     if context.snapshot.read_only:
         return "read-only: this process checks with aster-tui doctor"
@@ -64,6 +74,14 @@ ACTIONS: tuple[Action, ...] = (
         unavailable=cannot_act,
         command="aster-tui halt --agent NAME --reason TEXT",
     ),
+    Action(
+        *("dead_man", "dead-man timer: the venue cancels orders should this process die", "D", "D"),
+        danger="risk",
+        panes=("agents",),
+        needs="a real agent, its key, the exchange",
+        unavailable=_cannot_hold,
+        alone="a command that ends could not renew it",
+    ),
 )
 
 
@@ -88,6 +106,16 @@ def _close_all(app: ConsoleApp) -> None:
         app.push_screen(CloseAllPanel(app))
 
 
+def _dead_man(app: ConsoleApp) -> None:
+    from aster_tui.console.screens.deadman import DeadManForm
+
+    real = [a for a in app.selected_agents() if a.mode == "real" and a.account]
+    if real:
+        app.push_screen(DeadManForm(real, app.hidden_marks()))
+    else:
+        app.say("none of the marked rows is of a real agent")
+
+
 def _halt(app: ConsoleApp) -> None:
     from aster_tui.console.screens.halt import HaltForm
 
@@ -99,4 +127,5 @@ HANDLERS: Mapping[str, Handler] = {
     "preflight": _preflight,
     "halt": _halt,
     "close_all": _close_all,
+    "dead_man": _dead_man,
 }
