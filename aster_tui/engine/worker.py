@@ -263,7 +263,8 @@ class Worker:
                 await asyncio.sleep(RENEW_SECONDS)
 
     async def _take(self, agent: AgentDocument, held: HeldLease) -> QueuedDecision | None:
-        local = await self._journal.claim(agent.name)
+        claim = {"owner": held.lease.owner, "epoch": held.lease.epoch, "at": now_ms()}
+        local = await self._journal.claim(agent.name, claim)
         if local is not None:
             made = int(local.get("timestamp", 0))
             return QueuedDecision(str(local["_id"]), agent.agent_id, local.get("decision", {}), made)

@@ -105,9 +105,13 @@ class Journal:
         it when it can."""
         await self._run(lambda: self._files.put(decision_id, agent, document))
 
-    async def claim(self, agent: str) -> Mapping[str, Any] | None:
-        """Take the oldest decision queued on this machine for an agent (by name); each is taken once."""
-        return await self._run(lambda: self._files.claim(agent))
+    async def claim(self, agent: str, claim: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Take the oldest decision queued on this machine for an agent (by name); each is taken once.
+
+        Args:
+            claim: who takes it, for the database: ``owner`` and ``epoch`` of its lease, and when (``at``).
+        """
+        return await self._run(lambda: self._files.claim(agent, claim))
 
     async def order(self, client_order_id: str) -> OrderRecord | None:
         """One order."""

@@ -259,16 +259,16 @@ class JournalFiles:
         self._note_queued(document)
         self._queue.put(decision_id, agent, document)
 
-    def claim(self, agent: str) -> Mapping[str, Any] | None:
+    def claim(self, agent: str, claim: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Take the oldest decision for an agent."""
         document = self._queue.take(agent)
         if document is not None:
-            # In this file, too: the database must not hear of its end before it hears of it.
-            self._note_queued(document)
+            # All of it: the file of whoever queued it may be read later than this one.
+            self._note_queued(document, state="claimed", claim=dict(claim))
         return document
 
-    def _note_queued(self, document: Mapping[str, Any]) -> None:
-        self.note(int(document.get("timestamp", 0)), "queued", {**document, "state": "local"})
+    def _note_queued(self, document: Mapping[str, Any], **more: Any) -> None:
+        self.note(int(document.get("timestamp", 0)), "queued", {**document, "state": "local", **more})
 
     def take_turn(self, name: str, now: int, span_ms: int) -> bool:
         """Take a turn, or go on with it."""

@@ -63,8 +63,14 @@ class TradingStore(MongoWriter):
     # The queue
 
     async def queue_decision(self, document: Mapping[str, Any]) -> None:
-        """Add a decision; the same ``_id`` again does nothing."""
+        """Add a decision; the same ``_id`` again changes nothing but who claimed it on its machine, and that
+        only until it is finished."""
         await self._insert_once("decisions", document)
+        if claim := document.get("claim"):
+            decisions = (await self._database()).decisions
+            query = {"_id": {"$in": ids(str(document["_id"]))}, "state": "local"}
+            update = {"$set": {"state": "claimed", "claim": claim, "updatedAt": datetime.now(UTC)}}
+            await self._do(lambda: decisions.update_one(query, update))
 
     async def agents_with_decisions(self) -> set[str]:
         """Ids of the agents for which decisions wait."""

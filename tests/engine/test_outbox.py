@@ -19,9 +19,10 @@ from aster_tui.engine.core import Core
 from aster_tui.engine.outbox import Outbox, order_document
 from aster_tui.store import journal_files
 from aster_tui.store.journal import Journal, added_up
-from aster_tui.store.trading import TradingStore, new_id
+from aster_tui.store.trading import Lease, TradingStore, new_id
 from tests import rig
 from tests.domain.test_lifecycle import INTENT, fill, update
+from tests.store.test_journal import CLAIM
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ async def written(journals: list[Journal], agent_id: str) -> None:
     one, two = journals
     decision, position = new_id(), new_id()
     await one.queue(decision, "A", {"_id": decision, "agentId": agent_id, "timestamp": 1})
-    assert await two.claim("A") is not None
+    assert await two.claim("A", CLAIM) is not None
     for number in range(8):  # each line by the one or the other
         await one.intend(replace(INTENT, client_order_id=f"o{number}", agent_id=agent_id))
         for step, (kind, data) in enumerate([update("NEW", 0), fill(1), update("FILLED", 3)]):
@@ -134,7 +135,7 @@ async def test_the_end_of_a_decision_is_told_after_its_beginning_whatever_the_fi
         await journal.open()
     decision = new_id()
     await journals[0].queue(decision, "A", {"_id": decision, "agentId": "1", "timestamp": 1})
-    await journals[1].claim("A")
+    await journals[1].claim("A", CLAIM)
     await journals[1].note("decision", 2, {"decision_id": decision, "fields": {"state": "done"}})
     queued = tmp_path / "journal" / "journal-1.sqlite"
     await journals[0].close()
@@ -148,3 +149,30 @@ async def test_the_end_of_a_decision_is_told_after_its_beginning_whatever_the_fi
     assert [d["state"] for d in raw_database.decisions.find()] == ["done"]
     assert await outbox.drained()
     await journals[1].close()
+
+
+async def test_a_decision_claimed_on_this_machine_by_a_worker_that_died_is_found_by_the_next(
+    tmp_path: Path, store: TradingStore, raw_database: Any
+) -> None:
+    journals = [Journal(tmp_path), Journal(tmp_path)]
+    for journal in journals:
+        await journal.open()
+    outbox = delivering(journals[1], store)
+    next_one, decisions = Lease("1", "other", 4), [new_id(), new_id()]
+    for at, decision in enumerate(decisions):
+        await journals[0].queue(decision, "A", {"_id": decision, "agentId": "1", "timestamp": at})
+    await outbox.step()
+    assert await store.interrupted_decisions(next_one) == []
+    for _ in decisions:
+        assert await journals[1].claim("A", CLAIM) is not None
+    await journals[1].note("decision", 2, {"decision_id": decisions[0], "fields": {"state": "done"}})
+    await outbox.step()
+    (left,) = await store.interrupted_decisions(next_one)
+    assert (left.decision_id, left.epoch, left.claimed_at) == (decisions[1], 3, 7)
+    assert [d["state"] for d in raw_database.decisions.find().sort("timestamp")] == ["done", "claimed"]
+    await store.finish_decision(decisions[1], {"state": "interrupted"})
+    for document in ({"state": "local"}, {"state": "claimed", "claim": CLAIM}):  # told again, late
+        await store.queue_decision({"_id": decisions[1], "agentId": "1", "timestamp": 1, **document})
+    assert [d["state"] for d in raw_database.decisions.find().sort("timestamp")] == ["done", "interrupted"]
+    for journal in journals:
+        await journal.close()

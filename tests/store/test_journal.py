@@ -21,6 +21,8 @@ from aster_tui.store.base import StoreError
 from aster_tui.store.journal import Journal, added_up
 from tests.domain.test_lifecycle import INTENT, fill, update
 
+CLAIM = {"owner": "w", "epoch": 3, "at": 7}
+
 
 async def opened(folder: Path) -> Journal:
     journal = Journal(folder)
@@ -303,8 +305,8 @@ async def test_the_one_file_of_an_earlier_version_is_one_of_the_files(tmp_path: 
     assert await journal.counts("mongo") == 0
     assert [r.client_order_id for r in await journal.take_over()] == ["a"]
     await journal.append("a", "resolved", 2000, {"word": "never-placed"})
-    assert await journal.claim("X") == {"_id": "d", "timestamp": 5, "decision": {}}
-    assert await journal.claim("X") is None
+    assert await journal.claim("X", CLAIM) == {"_id": "d", "timestamp": 5, "decision": {}}
+    assert await journal.claim("X", CLAIM) is None
     await journal.close()
     journal = await opened(tmp_path)
     assert journal.name == "oldname"

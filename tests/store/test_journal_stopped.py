@@ -25,7 +25,7 @@ from aster_tui.store.journal import Journal
 from aster_tui.store.trading import TradingStore
 from tests import rig
 from tests.domain.test_lifecycle import INTENT, update
-from tests.store.test_journal import files_in, opened
+from tests.store.test_journal import CLAIM, files_in, opened
 
 HOW = ["a write", "everything", "another's"]
 
@@ -104,7 +104,7 @@ async def test_a_stopped_process_holds_up_nobody(
             await ledger.refresh()
             assert ledger.records["rests"].state == "open"
             await journal.queue(f"d-{name}", "A", {"_id": f"d-{name}", "timestamp": 5})
-            assert await journal.claim("A") is not None
+            assert await journal.claim("A", CLAIM) is not None
         async with delivering(after, mongo_uri, mongo_database) as outbox:
             await drained(outbox)
             assert {o["clientOrderId"]: o["state"] for o in raw_database.orders.find()} == {
@@ -237,25 +237,25 @@ async def test_a_decision_queued_here_is_taken_once_in_order_whoever_asks(tmp_pa
         document = {"_id": f"d{number}", "timestamp": 1000 + number, "decision": {"n": number}}
         await journals[0].queue(f"d{number}", "Ägent/..", document)
         await journals[0].queue(f"d{number}", "Ägent/..", document)
-    assert await journals[1].claim("another") is None
+    assert await journals[1].claim("another", CLAIM) is None
 
     async def take(journal: Journal) -> list[int]:
         found = []
-        while (document := await journal.claim("äGENT/..")) is not None:
+        while (document := await journal.claim("äGENT/..", CLAIM)) is not None:
             found.append(document["decision"]["n"])
         return found
 
     race = {"_id": "race", "timestamp": 1, "decision": {}}
     for number in range(40):
         await journals[0].queue(f"race{number}", "r", {**race, "_id": f"race{number}"})
-        got = await asyncio.gather(*(journal.claim("r") for journal in journals))
+        got = await asyncio.gather(*(journal.claim("r", CLAIM) for journal in journals))
         assert sum(document is not None for document in got) == 1
     taken = await asyncio.gather(*(take(j) for j in journals))
     assert sorted(n for one in taken for n in one) == list(range(40))
     assert all(one == sorted(one) for one in taken)
     document = {"_id": "d3", "timestamp": 1003, "decision": {"n": 3}}
     await journals[2].queue("d3", "Ägent/..", document)
-    assert await journals[2].claim("Ägent/..") is None
+    assert await journals[2].claim("Ägent/..", CLAIM) is None
     for journal in journals:
         await journal.close()
 
