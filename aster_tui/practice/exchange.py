@@ -16,14 +16,16 @@ from typing import Any
 from aster_tui.practice import payloads
 from aster_tui.practice.auth import account_keys
 from aster_tui.practice.book import Book
+from aster_tui.practice.crowd import Crowd
 from aster_tui.practice.errors import refuse
 from aster_tui.practice.history import PublicTrade, SymbolHistory
 from aster_tui.practice.ledger import ZERO, Account
-from aster_tui.practice.listings import LISTINGS
+from aster_tui.practice.listings import LISTINGS, Listing
 from aster_tui.practice.margin import Margin
 from aster_tui.practice.market import Level, Market, Quote
 from aster_tui.practice.options import PracticeOptions
 from aster_tui.practice.orders import Order, parse
+from aster_tui.practice.past import Past
 from aster_tui.practice.risk import Risk
 
 Publish = Callable[[str, dict[str, Any]], None]
@@ -54,9 +56,10 @@ class Exchange:
         self.margin = Margin(self.market.quote)
         #: Symbols that do not trade: CLOSE, or REDUCE_ONLY for those that only take closing orders.
         self.statuses: dict[str, str] = {}
-        self.history = {symbol: SymbolHistory() for symbol in LISTINGS}
         #: Income that is no fill: funding and what liquidations cost.
         self.income: dict[str, deque[dict[str, Any]]] = {}
+        self.history = {row.symbol: self._history_of(row) for row in LISTINGS.values()}
+        self._crowd = Crowd(options.seed)
         self._countdowns: dict[tuple[str, str], int] = {}
         self.keys = [account_keys(options.seed, number) for number in range(options.accounts)]
         self.accounts: dict[str, Account] = {}
@@ -78,6 +81,13 @@ class Exchange:
         if not self._last_ms - SET_CLOCK_MS < now < self._last_ms:
             self._last_ms = now
         return self._last_ms
+
+    def _history_of(self, listing: Listing) -> SymbolHistory:
+        moving = (
+            Past(listing, self.options.seed, self.options.volatility) if self.options.volatility else None
+        )
+        last = self.market.quote(listing.symbol).last
+        return SymbolHistory(self.now(), last, moving.before if moving is not None else None)
 
     def _open_positions(self, user: str, name: str) -> None:
         """``--positions``: different symbols, sides and sizes, as if bought at the present mark."""
@@ -347,8 +357,12 @@ class Exchange:
         """One step of the market, and what follows from it."""
         self.market.step()
         now = self.now()
-        for symbol, history in self.history.items():
-            history.see(now, self.market.quote(symbol).last)
+        for listing in LISTINGS.values():
+            history, last = self.history[listing.symbol], self.market.quote(listing.symbol).last
+            history.see(now, last)
+            if self.options.volatility and (traded := self._crowd.trade(listing, last)):
+                history.fill(PublicTrade(self._next_trade, now, last, *traded))
+                self._next_trade += 1
         self.run_countdowns()
         self.risk.fund(now)
         self.settle()

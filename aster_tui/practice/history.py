@@ -6,14 +6,15 @@ All of it comes from the one walk of :mod:`aster_tui.practice.market`, so prices
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import groupby
 
 from aster_tui.practice.ledger import CENT8, ZERO
 
-MINUTE_MS = 60_000
-CANDLES_KEPT = 24 * 60
+MINUTE_MS, HOUR_MS = 60_000, 3_600_000
+DAY_MINUTES = 24 * 60
 TRADES_KEPT = 1_000
 #: Lengths of candles in minutes; a month counts as thirty days.
 INTERVALS = {
@@ -64,24 +65,34 @@ class ForcedOrder:
     order: Mapping[str, str | int]
 
 
-class SymbolHistory:
-    """Candles, trades and liquidations of one symbol."""
+Before = Callable[[int, Decimal], tuple[list[Candle], list[Candle]]]
 
-    def __init__(self) -> None:
-        self.candles: deque[Candle] = deque(maxlen=CANDLES_KEPT)
+
+class SymbolHistory:
+    """Candles, trades and liquidations of one symbol.
+
+    Args:
+        at: when it was opened, Unix ms, at ``price``.
+        before: gives the minutes and the hours before the minute it was opened in, when they are asked for
+            first; None where there was nothing before.
+    """
+
+    def __init__(self, at: int, price: Decimal, before: Before | None = None) -> None:
         self.trades: deque[PublicTrade] = deque(maxlen=TRADES_KEPT)
         self.forced: deque[ForcedOrder] = deque(maxlen=TRADES_KEPT)
-        self._before_now: Candle | None = None
+        self._before = before
+        self._minutes: deque[Candle] = deque(maxlen=2 * DAY_MINUTES)
+        #: Hours that are over, once somebody asked.
+        self._hours: list[Candle] = []
+        self.see(at, price)
 
     def see(self, at: int, price: Decimal) -> Candle:
         """A price at a time; gives the candle it is in."""
         opened = at - at % MINUTE_MS
-        if not self.candles or self.candles[-1].opened < opened:
-            # The day before this minute does not change while the minute goes on.
-            self._before_now = _joined([*self.candles][1 - CANDLES_KEPT :])
-            self.candles.append(Candle(opened, price, price, price, price))
-        self.candles[-1].take(price)
-        return self.candles[-1]
+        if not self._minutes or self._minutes[-1].opened < opened:
+            self._minutes.append(Candle(opened, price, price, price, price))
+        self._minutes[-1].take(price)
+        return self._minutes[-1]
 
     def fill(self, trade: PublicTrade) -> None:
         """A fill happened."""
@@ -91,32 +102,50 @@ class SymbolHistory:
         candle.trades += 1
         self.trades.append(trade)
 
-    def day(self) -> Candle | None:
-        """All that is kept as one candle; None before the first price."""
-        if not self.candles:
-            return None
-        return _joined([c for c in (self._before_now, self.candles[-1]) if c is not None])
+    def day(self) -> Candle:
+        """The last day as one candle, by whole hours and the minutes of this one."""
+        hours = self._whole_hours()
+        return _joined([*hours[1 - DAY_MINUTES // 60 :], *self._this_hour()])
 
     def every(self, minutes: int) -> list[Candle]:
-        """Candles of a longer interval."""
-        groups: dict[int, list[Candle]] = {}
-        for candle in self.candles:
-            groups.setdefault(candle.opened - candle.opened % (minutes * MINUTE_MS), []).append(candle)
-        found = []
-        for opened, group in groups.items():
-            joined = _joined(group)
-            if joined is not None:
-                joined.opened = opened
-                found.append(joined)
-        return found
+        """Candles of a longer interval, oldest first."""
+        hours = self._whole_hours()
+        rows = [*hours, *self._this_hour()] if minutes % 60 == 0 else [*self._minutes]
+        length = minutes * MINUTE_MS
+        groups = groupby(rows, key=lambda candle: candle.opened - candle.opened % length)
+        return [_joined([*group], opened) for opened, group in groups]
+
+    def _whole_hours(self) -> list[Candle]:
+        """The hours that are over; what was before the opening is made up now, the first time."""
+        if self._before is not None:
+            first = self._minutes[0]
+            minutes, self._hours = self._before(first.opened, first.open)
+            self._minutes.extendleft(reversed(minutes))
+            self._before = None
+        told = self._hours[-1].opened if self._hours else -1
+        this = self._hour_of(self._minutes[-1])
+        fresh = [c for c in self._minutes if told < self._hour_of(c) < this] if told < this - HOUR_MS else []
+        groups = groupby(fresh, key=self._hour_of)
+        self._hours += [_joined([*group], opened) for opened, group in groups]
+        return self._hours
+
+    def _this_hour(self) -> list[Candle]:
+        this = self._hour_of(self._minutes[-1])
+        found: list[Candle] = []
+        for candle in reversed(self._minutes):
+            if candle.opened < this:
+                break
+            found.append(candle)
+        return found[::-1]
+
+    @staticmethod
+    def _hour_of(candle: Candle) -> int:
+        return candle.opened - candle.opened % HOUR_MS
 
 
-def _joined(candles: Iterable[Candle]) -> Candle | None:
-    rows = list(candles)
-    if not rows:
-        return None
+def _joined(rows: Sequence[Candle], opened: int | None = None) -> Candle:
     return Candle(
-        rows[0].opened,
+        rows[0].opened if opened is None else opened,
         rows[0].open,
         max(c.high for c in rows),
         min(c.low for c in rows),

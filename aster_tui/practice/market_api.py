@@ -83,9 +83,7 @@ class MarketApi:
 
     def _day(self, listing: Listing) -> Any:
         quote, now = self._exchange.market.quote(listing.symbol), self._exchange.now()
-        day = self._exchange.history[listing.symbol].day() or Candle(
-            now, quote.last, quote.last, quote.last, quote.last
-        )
+        day = self._exchange.history[listing.symbol].day()
         change = quote.last - day.open
         return {
             "symbol": listing.symbol,

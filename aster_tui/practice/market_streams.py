@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from aster_tui.practice import payloads
 from aster_tui.practice.exchange import Exchange
-from aster_tui.practice.history import INTERVALS, MINUTE_MS, Candle, ForcedOrder, PublicTrade
+from aster_tui.practice.history import INTERVALS, MINUTE_MS, ForcedOrder, PublicTrade
 from aster_tui.practice.ledger import ZERO
 from aster_tui.practice.listings import LISTINGS
 
@@ -94,7 +94,7 @@ class MarketStreams:
 
     def _day(self, symbol: str) -> Any:
         last, now = self._exchange.market.quote(symbol).last, self._exchange.now()
-        day = self._exchange.history[symbol].day() or Candle(now, last, last, last, last)
+        day = self._exchange.history[symbol].day()
         change = last - day.open
         return {
             "e": "24hrTicker",
@@ -159,10 +159,7 @@ class MarketStreams:
         }
 
     def _kline(self, symbol: str, interval: str) -> list[Any]:
-        candles = self._exchange.history[symbol].every(INTERVALS[interval])
-        if not candles:
-            return []
-        c = candles[-1]
+        c = self._exchange.history[symbol].every(INTERVALS[interval])[-1]
         row = {
             "t": c.opened,
             "T": c.opened + INTERVALS[interval] * MINUTE_MS - 1,

@@ -46,7 +46,7 @@ async def test_each_stream_has_the_published_fields(stream: str, name: str) -> N
     ):
         await client.ask("POST", "/fapi/v3/order", **ORDER)
         assert client.exchange.exchange.risk.deleverage(client.account["user"].lower(), "BTCUSDT")
-        frame = json.loads((await socket.receive(5)).data)
+        frame = json.loads((await socket.receive(20)).data)
         told, wanted = (frame[0] if isinstance(frame, list) else frame), published(name)
         assert isinstance(frame, list) == (
             name.startswith(("All Market Mini", "All Market Tick")) or "!mark" in stream
