@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from aster_tui.domain.commands import Asked, CloseAll, Command, Presence, Request, SetLock
 from aster_tui.domain.views import FleetSnapshot, RequestState, RequestView
+
+if TYPE_CHECKING:  # asking begins with a key: the first frame need not wait for its words
+    from aster_tui.domain.commands import Asked, Command
 
 MINUTE_MS = 60_000
 #: Ends that an operator must hear of.
@@ -43,12 +45,16 @@ class Acting:
 
     def arm(self, now: int) -> None:
         """Arm, or begin to count anew."""
+        from aster_tui.domain.commands import Presence
+
         self.armed_until = now + self._idle_ms
         self._submit(Presence(armed=True))
 
     def disarm(self) -> None:
         """Disarm; the engine is told and refuses from then on."""
         if self.armed_until:
+            from aster_tui.domain.commands import Presence
+
             self.armed_until = 0
             self._submit(Presence(armed=False))
 
@@ -63,6 +69,10 @@ class Acting:
         Args:
             quiet: its end is shown where it was asked for, and said nowhere else.
         """
+        import secrets
+
+        from aster_tui.domain.commands import CloseAll, Request, SetLock
+
         request_id = secrets.token_hex(8)
         if isinstance(asked, SetLock) and asked.locked:
             self.disarm()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual import events
@@ -33,9 +33,11 @@ from aster_tui.console.port import EnginePort
 from aster_tui.console.registry import HANDLERS, Registry
 from aster_tui.console.status_line import Styles, footer, header, requests_line, tabs
 from aster_tui.console.widgets.grid import Grid
-from aster_tui.domain.commands import Command
 from aster_tui.domain.views import AgentView, FleetSnapshot
 from aster_tui.locations import styles_path
+
+if TYPE_CHECKING:
+    from aster_tui.domain.commands import Command
 
 #: How often the screen looks whether something changed.
 TICK_SECONDS = 0.125

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from aster_tui.console import format as fmt
 from aster_tui.console.listing import facts
 from aster_tui.console.pane import Pane
 from aster_tui.console.widgets.grid import UNDER, Column, Row
-from aster_tui.domain.command_log import CommandView, command_log
 from aster_tui.domain.views import ConsoleView, FleetSnapshot
+
+if TYPE_CHECKING:
+    from aster_tui.domain.command_log import CommandView
 
 #: The style of each state.
 STATES = {
@@ -52,6 +54,8 @@ class CommandsPane(Pane):
     def views(self, snapshot: FleetSnapshot) -> Sequence[CommandView]:
         """The requests of this console and the audit's lines of all, joined."""
         if self._joined[0] is not snapshot.requests or self._joined[1] is not snapshot.audit:
+            from aster_tui.domain.command_log import command_log
+
             views = command_log(snapshot.requests, snapshot.audit)
             self._joined = snapshot.requests, snapshot.audit, views
         return self._joined[2]

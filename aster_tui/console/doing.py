@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from aster_tui.console.actions import SCREEN_ONLY, Action, Context, Handler, cannot_act, cannot_write
-from aster_tui.domain.commands import CancelRequest, SyncAgents
 from aster_tui.domain.views import FleetSnapshot, RequestView
 
 if TYPE_CHECKING:
@@ -112,11 +111,15 @@ def _sync_one(app: ConsoleApp) -> None:
     if not agents:
         app.say("none of the marked rows is of a real agent")
         return
+    from aster_tui.domain.commands import SyncAgents
+
     app.acting.ask(SyncAgents(tuple(a.key for a in agents)))
     app.say(f"syncing {', '.join(a.name for a in agents)}")
 
 
 def _sync_all(app: ConsoleApp) -> None:
+    from aster_tui.domain.commands import SyncAgents
+
     app.acting.ask(SyncAgents())
     app.say("syncing all real agents")
 
@@ -165,6 +168,8 @@ def _welcome(app: ConsoleApp) -> None:
 def _stop(app: ConsoleApp) -> None:
     request = stoppable(app.newest())
     if request is not None:
+        from aster_tui.domain.commands import CancelRequest
+
         app.submit(CancelRequest(request.request_id))
         app.say(f"stopping: {request.title}")
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from aster_tui.console.actions import Action, Context, Handler, cannot_act, cannot_add_risk, cannot_write
-from aster_tui.domain.commands import Preflight
 
 if TYPE_CHECKING:
     from aster_tui.console.app import ConsoleApp
@@ -93,6 +92,7 @@ def _mode(app: ConsoleApp) -> None:
 
 def _preflight(app: ConsoleApp) -> None:
     from aster_tui.console.screens.preflight import PreflightDialog
+    from aster_tui.domain.commands import Preflight
 
     agents = app.selected_agents()
     request_id = app.acting.ask(Preflight(tuple(a.key for a in agents)), quiet=True)

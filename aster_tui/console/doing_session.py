@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from aster_tui.console.actions import Action, Context, Handler, cannot_act
-from aster_tui.domain.commands import SetLock
 
 if TYPE_CHECKING:
     from aster_tui.console.app import ConsoleApp
@@ -49,6 +48,8 @@ def _arm(app: ConsoleApp) -> None:
 
 def _lock(app: ConsoleApp) -> None:
     if not app.newest().locked:
+        from aster_tui.domain.commands import SetLock
+
         app.acting.ask(SetLock(True))
         app.say("locking this console to read-only")
         return

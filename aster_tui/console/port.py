@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from aster_tui.domain.commands import Command
-from aster_tui.domain.views import FleetSnapshot
+if TYPE_CHECKING:
+    from aster_tui.domain.commands import Command
+    from aster_tui.domain.views import FleetSnapshot
 
 
 class EnginePort(Protocol):

@@ -10,10 +10,13 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from aster_tui.domain.symbols import plain
-from aster_tui.domain.ticket import Ticket
-from aster_tui.domain.views import TradingState
+
+if TYPE_CHECKING:  # only named here; the ticket's rules are not needed for the first frame
+    from aster_tui.domain.ticket import Ticket
+    from aster_tui.domain.views import TradingState
 
 
 @dataclass(frozen=True, slots=True)
