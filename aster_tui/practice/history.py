@@ -115,6 +115,18 @@ class SymbolHistory:
         groups = groupby(rows, key=lambda candle: candle.opened - candle.opened % length)
         return [_joined([*group], opened) for opened, group in groups]
 
+    def latest(self, minutes: int) -> Candle:
+        """The candle of an interval that is not over."""
+        hours, opened = self._whole_hours(), self._minutes[-1].opened
+        opened -= opened % (minutes * MINUTE_MS)
+        rows = [*hours, *self._this_hour()] if minutes % 60 == 0 else self._minutes
+        found: list[Candle] = []
+        for candle in reversed(rows):
+            if candle.opened < opened:
+                break
+            found.append(candle)
+        return _joined(found[::-1], opened)
+
     def _whole_hours(self) -> list[Candle]:
         """The hours that are over; what was before the opening is made up now, the first time."""
         if self._before is not None:

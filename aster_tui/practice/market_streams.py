@@ -159,7 +159,7 @@ class MarketStreams:
         }
 
     def _kline(self, symbol: str, interval: str) -> list[Any]:
-        c = self._exchange.history[symbol].every(INTERVALS[interval])[-1]
+        c = self._exchange.history[symbol].latest(INTERVALS[interval])
         row = {
             "t": c.opened,
             "T": c.opened + INTERVALS[interval] * MINUTE_MS - 1,

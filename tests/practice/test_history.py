@@ -49,6 +49,7 @@ def test_there_is_a_past_without_a_gap_whenever_it_is_asked_for(symbol: str, ask
         if minutes < 60:
             sound(history.every(minutes), minutes)
             assert len(history.every(minutes)) >= 23 * 60 // minutes, name
+        assert history.latest(minutes) == history.every(minutes)[-1], name
     hours = history.every(60)
     sound(hours, 60)
     assert len(hours) >= 14 * 24
