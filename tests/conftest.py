@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, settings
 
 from aster_tui.aster.nonces import SHARED
 
-pytest_plugins = ["tests.mongo"]
+pytest_plugins = ["tests.mongo", "tests.floor"]
 
 # Shared machines are slow at times: how long an example took says nothing about the code.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
