@@ -40,7 +40,7 @@ ACTIONS: tuple[Action, ...] = (
         panes=LOGS,
         hint=3,
         short="follow",
-        alone=SCREEN_ONLY,
+        command="aster-tui log orders --follow",
     ),
     Action(
         *("copy.row", "copy the row to the clipboard (OSC 52)", "y", "y"),

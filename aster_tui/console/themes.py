@@ -29,10 +29,11 @@ class ThemeDialog(Picker):
         found = []
         for name in self._names:
             styles, colours = styles_of(name), PALETTES[name]
-            line = Text(f"{name:<14} {TITLES[name]:<52}")
+            line = Text(f"{name:<14}")
             for words, style in (("+1.00", styles["ok"]), ("−1.00", colours["loss"]), ("!", styles["alarm"])):
                 line.append(" ")
                 line.append(words, style=f"{style} on {colours['ground']}")
+            line.append(f"  {TITLES[name]}")
             found.append(line)
         return found
 

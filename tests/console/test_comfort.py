@@ -16,7 +16,6 @@ from textual.pilot import Pilot
 
 from aster_tui.console import remembered
 from aster_tui.console.app import ConsoleApp
-from aster_tui.console.layout import PANES
 from aster_tui.console.listing import parse_filter
 from aster_tui.console.options import ConsoleOptions
 from aster_tui.console.pane import PaneState
@@ -373,6 +372,6 @@ async def test_resized_while_a_dialog_is_open_nothing_is_lost() -> None:
                 assert app.screen is screen
             await pilot.press("escape")
             await until(pilot, lambda: not app.covered)
-        for name in PANES:
+        for name in ("agents", "positions", "orders", "errors"):
             assert pane(app, name).rows
         assert port.commands == []

@@ -346,3 +346,19 @@ async def test_choosing_costs_no_more_painting_than_what_changed() -> None:
         port.show(positions=tuple(changed))
         await until(pilot, lambda: "+66.66" in shown(app, "positions"))
         assert widget.painted - before == 1
+
+
+async def test_the_lines_of_a_picker_stay_one_line_each_at_every_size() -> None:
+    port = quiet()
+    port.show(positions=(position(0, agent="long name " * 30),))
+    async with console(port, SMALL) as (app, pilot):
+        for keys in (("2", "Y"), ("T",), ("C",)):
+            await pilot.press(*keys)
+            await pilot.pause()
+            count = app.screen.text.count("\n") + 1  # type: ignore[attr-defined]
+            assert app.screen.query_one("#text").size.height == count
+            await pilot.press("end")
+            await pilot.pause()
+            frame = app.screen.query_one("#frame")
+            assert count <= frame.size.height or frame.scroll_offset.y > 0
+            await pilot.press("escape")
