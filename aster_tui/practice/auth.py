@@ -95,6 +95,9 @@ def split_signature(raw: bytes) -> tuple[bytes, str]:
 
     Every other byte stays as it came, wherever the signature stands. -1102 without a signature.
     """
+    head, mark, tail = raw.rpartition(b"&signature=")
+    if mark and tail and b"signature=" not in head and b"&" not in tail:
+        return head, tail.decode("ascii", "replace")  # where it stands with everybody
     parts = raw.split(b"&")
     found = [part for part in parts if part.startswith(b"signature=")]
     if len(found) > 1:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from decimal import Decimal
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 import orjson
 from aiohttp import web
@@ -290,13 +290,20 @@ def _raw_query(request: web.Request) -> bytes:
 
 
 def _params(raw: bytes) -> Params:
+    if not raw:
+        return {}
     try:
-        pairs = parse_qsl(raw.decode("utf-8"), keep_blank_values=True, strict_parsing=bool(raw))
-    except ValueError:  # UnicodeDecodeError is one too
+        pairs = [pair.split("=", 1) for pair in raw.decode("utf-8").split("&")]
+        found = {_plain(name): _plain(value) for name, value in pairs}
+    except ValueError:  # no "=", or no UTF-8
         raise refuse(-1102, "query") from None
-    if len({name for name, _ in pairs}) != len(pairs):
+    if len(found) != len(pairs):
         raise refuse(-1101)
-    return dict(pairs)
+    return found
+
+
+def _plain(text: str) -> str:
+    return unquote_plus(text) if "%" in text or "+" in text else text
 
 
 def _count_of(params: Params) -> int:

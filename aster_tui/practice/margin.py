@@ -15,6 +15,7 @@ from aster_tui.practice.market import Quote
 from aster_tui.practice.orders import Order
 
 Quotes = Callable[[str], Quote]
+NOTHING = (ZERO, ZERO)
 Ordered = dict[tuple[str, str], tuple[Decimal, Decimal]]
 
 
@@ -47,14 +48,21 @@ class Margin:
         """Cross wallet + unrealized − margin of cross positions and of ``orders``, USDT; below zero is not
         enough. Orders that only reduce, or still wait for their trigger, bind nothing."""
         ordered = self._ordered(o for o in orders if not o.reduces and not o.waiting)
-        keys = dict.fromkeys([*((p.symbol, p.side) for p in account.held), *ordered])
-        bound = ZERO
-        for symbol, side in keys:
-            value, exposure = self._exposed(account, symbol, side, ordered)
-            # An isolated position's own margin left the cross wallet when it was opened.
-            binding = exposure - abs(value) if symbol in account.isolated else exposure
-            bound += binding / account.leverage(symbol)
-        free = account.cross_wallet + self.unrealized(account, cross_only=True) - bound
+        free = account.wallet
+        for position in account.held:
+            symbol = position.symbol
+            mark = self._quote(symbol).mark
+            value = position.amount * mark
+            exposure = _largest(value, ordered.pop((symbol, position.side), NOTHING))
+            if symbol in account.isolated:
+                # Its own margin left the cross wallet when it was opened, and its profit is its own.
+                free -= position.isolated
+                exposure -= abs(value)
+            else:
+                free += position.unrealized(mark)
+            free -= exposure / account.leverage(symbol)
+        for (symbol, _), values in ordered.items():
+            free -= max(values) / account.leverage(symbol)
         return free.quantize(CENT8, ROUND_DOWN)
 
     def _ordered(self, orders: Iterable[Order]) -> Ordered:
@@ -71,19 +79,15 @@ class Margin:
             found[key] = buying, selling
         return found
 
-    def _exposed(self, account: Account, symbol: str, side: str, ordered: Ordered) -> tuple[Decimal, Decimal]:
-        """The value of a position, and the largest it can come to if all orders on one side fill."""
-        position = account.positions.get((symbol, side))
-        value = self.value(position) if position is not None else ZERO
-        buying, selling = ordered.get((symbol, side), (ZERO, ZERO))
-        return value, max(abs(value), abs(value + buying), abs(value - selling))
-
     def exposure(self, account: Account, symbol: str, orders: Iterable[Order]) -> Decimal:
         """The largest value a symbol's positions can come to if all of ``orders`` (the symbol's) on one side
         fill, USDT."""
-        ordered = self._ordered(o for o in orders if not o.reduces)
-        sides = ("LONG", "SHORT") if account.hedge else ("BOTH",)
-        return sum((self._exposed(account, symbol, side, ordered)[1] for side in sides), ZERO)
+        ordered, total = self._ordered(o for o in orders if not o.reduces), ZERO
+        for side in ("LONG", "SHORT") if account.hedge else ("BOTH",):
+            position = account.positions.get((symbol, side))
+            value = self.value(position) if position is not None else ZERO
+            total += _largest(value, ordered.get((symbol, side), NOTHING))
+        return total
 
     def maintenance(self, account: Account) -> Decimal:
         """What the cross positions must keep, USDT."""
@@ -132,3 +136,10 @@ class Margin:
         slope = position.amount - step.ratio * abs(position.amount)
         price = (position.cost - cushion - step.deduction) / slope if slope else ZERO
         return max(price, ZERO).quantize(listing.tick)
+
+
+def _largest(value: Decimal, ordered: tuple[Decimal, Decimal]) -> Decimal:
+    """The largest that a position's value can come to if all orders on one side fill: (buys, sells)."""
+    if ordered is NOTHING:
+        return abs(value)
+    return max(abs(value), abs(value + ordered[0]), abs(value - ordered[1]))
