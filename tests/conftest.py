@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import HealthCheck, settings
 
+from aster_tui.aster import gate
 from aster_tui.aster.nonces import SHARED
 
 pytest_plugins = ["tests.mongo", "tests.floor"]
@@ -14,6 +15,9 @@ settings.load_profile("shared")
 
 @pytest.fixture(autouse=True)
 def clock_of_nobody() -> None:
-    """What a test measured of its exchange's clock says nothing about the next test's exchange."""
-    SHARED.offset_ms = 0
+    """What a test measured of its exchange's clock, or was told of its limits, says nothing about the next
+    test's exchange, which may get the same port."""
+    SHARED.offset_ms, SHARED._ahead = 0, None
     SHARED._last.clear()
+    SHARED._recent.clear()
+    gate._GATES.clear()
