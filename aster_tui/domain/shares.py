@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from aster_tui.domain.lifecycle import OrderRecord
-from aster_tui.domain.trading import ZERO
+from aster_tui.domain.trading import ZERO, account_key
 
 Key = tuple[str, str]
 
@@ -40,11 +40,38 @@ class Share:
 
 
 def shares(records: Iterable[OrderRecord]) -> dict[Key, Share]:
-    """The share of every (agent id, symbol) that is not flat."""
+    """The share of every (agent id, symbol) that is not flat.
+
+    A close-all closes an account, whoever's it is: it takes from the shares of all its agents.
+    """
     found: dict[Key, Share] = {}
+    accounts: dict[Key, str] = {}
     executed = [r for r in records if r.executed]
     for record in sorted(executed, key=lambda r: (r.executed_at or r.intent_at, r.intent_at)):
+        if record.purpose == "flatten":
+            account = account_key(record.account)
+            held = [k for k, a in accounts.items() if a == account and k[1] == record.symbol and k in found]
+            _flattened(found, held, record)
+            continue
         key = (record.agent_id, record.symbol)
+        accounts[key] = account_key(record.account)
         before = found.get(key) or Share(*key)
         found[key] = before.after(record.signed, record.average_price, record.executed_at or record.intent_at)
     return {key: share for key, share in found.items() if share.quantity}
+
+
+def _flattened(found: dict[Key, Share], held: list[Key], record: OrderRecord) -> None:
+    """Take what a close-all executed from the shares it closed, the largest first. What is left of it closed
+    a position that nobody here had opened."""
+    left = record.executed
+    for key in sorted(held, key=lambda k: abs(found[k].quantity), reverse=True):
+        share = found[key]
+        if share.quantity * record.signed < 0 and left:
+            taken = min(left, abs(share.quantity))
+            signed = taken if record.signed > 0 else -taken
+            found[key] = share.after(signed, record.average_price, record.executed_at or record.intent_at)
+            left -= taken
+    if not sum((found[key].quantity for key in held), ZERO):
+        # The account is flat: what one agent had long and another short is closed by that, too.
+        for key in held:
+            found[key] = Share(*key)

@@ -1,0 +1,79 @@
+"""Whose position it is, after a close-all too."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aster_tui.domain.lifecycle import OrderRecord
+from aster_tui.domain.shares import shares
+from tests.domain.test_lifecycle import INTENT
+
+D = Decimal
+
+
+def filled(agent: str, side: Any, quantity: str, at: int, **more: Any) -> OrderRecord:
+    return replace(
+        INTENT,
+        client_order_id=f"{agent}-{at}",
+        agent_id=agent,
+        side=side,
+        executed=D(quantity),
+        average_price=D(100),
+        executed_at=at,
+        intent_at=at,
+        state="done",
+        **{"account": "0xAA", "symbol": "BTCUSDT", "purpose": "entry", **more},
+    )
+
+
+def quantities(*records: OrderRecord) -> dict[str, Decimal]:
+    return {agent: share.quantity for (agent, _), share in shares(records).items()}
+
+
+def test_a_close_all_takes_from_everybody_on_the_account_and_from_nobody_else() -> None:
+    opened = (
+        filled("a", "BUY", "2", 1),
+        filled("b", "BUY", "3", 2, account="0xaa"),
+        filled("c", "BUY", "4", 3, account="0xBB"),
+        filled("a", "BUY", "5", 4, symbol="ETHUSDT"),
+    )
+    close = filled("a", "SELL", "5", 9, purpose="flatten")
+    assert quantities(*opened, close) == {"a": D(5), "c": D(4)}
+
+
+def test_a_part_of_it_is_taken_from_the_largest_share() -> None:
+    opened = (filled("a", "BUY", "2", 1), filled("b", "BUY", "3", 2))
+    assert quantities(*opened, filled("a", "SELL", "4", 9, purpose="flatten")) == {"a": D(1)}
+
+
+def test_what_was_long_here_and_short_there_is_flat_when_the_account_is() -> None:
+    opened = (filled("a", "BUY", "5", 1), filled("b", "SELL", "2", 2))
+    assert quantities(*opened, filled("a", "SELL", "3", 9, purpose="flatten")) == {}
+
+
+def test_closing_what_nobody_here_opened_is_nobody_s_share() -> None:
+    assert quantities(filled("a", "SELL", "3", 9, purpose="flatten")) == {}
+    reopened = filled("a", "BUY", "1", 10)
+    assert quantities(filled("a", "SELL", "3", 9, purpose="flatten"), reopened) == {"a": D(1)}
+
+
+@given(sizes=st.lists(st.integers(-9, 9).filter(bool), min_size=1, max_size=5), seed=st.integers(0, 2**16))
+def test_after_a_close_all_in_any_number_of_parts_nobody_has_a_share(sizes: list[int], seed: int) -> None:
+    opened = [
+        filled(f"agent{n}", "BUY" if size > 0 else "SELL", str(abs(size)), n + 1)
+        for n, size in enumerate(sizes)
+    ]
+    total, rng, closes = sum(sizes), random.Random(seed), []
+    while total:
+        part = rng.randint(1, abs(total))
+        side = "SELL" if total > 0 else "BUY"
+        closes.append(filled("agent0", side, str(part), 100 + len(closes), purpose="flatten"))
+        total -= part if total > 0 else -part
+    if closes:
+        assert quantities(*opened, *closes) == {}
