@@ -7,6 +7,7 @@ import sys
 import click
 
 from aster_tui.cli_operator import confirmed, settings_of
+from aster_tui.domain.drill import INCIDENTS, Incident
 
 
 @click.command("close-all")
@@ -39,4 +40,24 @@ def close_all(
     )
 
 
-EMERGENCY = (close_all,)
+@click.command()
+@click.option("--incident", type=click.Choice(INCIDENTS), default="none", show_default=True)
+@click.option("--accounts", type=click.IntRange(1, 100), default=3, show_default=True, metavar="N")
+@click.option("--positions", type=click.IntRange(0, 15), default=5, show_default=True, metavar="N")
+@click.option(
+    "--seed", type=click.IntRange(0), default=1, show_default=True, help="Same seed, same positions."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.pass_context
+def drill(
+    context: click.Context, incident: Incident, accounts: int, positions: int, seed: int, as_json: bool
+) -> None:
+    """Rehearse close-all on a practice exchange of its own, with an incident; nothing real is touched."""
+    from aster_tui import commands_drill
+    from aster_tui.engine.drill import Asked
+
+    asked = Asked(incident, accounts, positions, seed)
+    sys.exit(commands_drill.drill(settings_of(context), asked, as_json=as_json))
+
+
+EMERGENCY = (close_all, drill)

@@ -24,6 +24,7 @@ from aster_tui import logs
 from aster_tui.aster.nonces import NonceSource
 from aster_tui.aster.venue import Venue
 from aster_tui.config import Settings, agent_environment
+from aster_tui.domain.controls import FLEET
 from aster_tui.domain.documents import AgentDocument
 from aster_tui.domain.flatten_report import AccountReport, FlattenReport, counted, document
 from aster_tui.domain.symbols import plain, symbol_of
@@ -33,6 +34,7 @@ from aster_tui.engine.flatten_book import FlattenBook
 from aster_tui.engine.flatten_database import DatabaseProblem, DatabaseProcess
 from aster_tui.engine.flatten_preview import AccountPreview, preview
 from aster_tui.engine.flatten_targets import Scope, Target, known_here, scope_of
+from aster_tui.engine.halt_file import halt_locally
 from aster_tui.engine.identity import identity
 from aster_tui.engine.incidents import keep_incident
 from aster_tui.exits import DONE, FAILED, REFUSED, UNKNOWN, UNREACHABLE, USAGE
@@ -274,9 +276,6 @@ class Halting:
 
     async def run(self) -> str:
         """Halt; in words how far it got."""
-        from aster_tui.domain.desk_state import FLEET
-        from aster_tui.engine.halts import halt_locally
-
         reason, done = "close-all", asyncio.get_running_loop().create_future()
         keys = [FLEET] if self._all else self._ids
         folder, operator = self._settings.state_folder, self._operator

@@ -23,7 +23,7 @@ from aster_tui.domain.commands import (
     SetLeverage,
     SetMode,
 )
-from aster_tui.domain.desk_state import FLEET
+from aster_tui.domain.controls import FLEET
 from aster_tui.domain.requests import title_of
 from aster_tui.domain.ticket import read_number, read_ticket
 from aster_tui.domain.views import AgentView, FleetSnapshot, RequestView, TradingState

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -190,3 +192,10 @@ def test_a_database_that_is_gone_is_said_and_delays_nothing(tmp_path: Path) -> N
         assert "the database was not told" in told["halt"]
         assert HaltFile(tmp_path / "state").read()["fleet"].pending
         assert not any(a["positions"] for a in state(ready).values())
+
+
+def test_it_starts_without_what_it_does_not_need() -> None:
+    heavy = ("textual", "motor", "pymongo", "eth_account", "aiohttp", "aster_tui.domain.events")
+    code = f"import sys, aster_tui.commands_flatten; print([m for m in {heavy!r} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

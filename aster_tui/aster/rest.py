@@ -10,18 +10,21 @@ import asyncio
 import re
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aster_tui.aster import models
 from aster_tui.aster.answers import identity, model, rows_of
 from aster_tui.aster.connection import Parameters
 from aster_tui.aster.errors import AnswerError, AsterError
 from aster_tui.aster.reports import Reports
-from aster_tui.domain.events import AccountSnapshot, MarkPrices
 from aster_tui.domain.symbols import QUOTE, SymbolRules
 from aster_tui.domain.trading import ZERO, Order, Position, account_key
 
 _ZERO = re.compile(r"0+(\.0+)?")
+
+
+if TYPE_CHECKING:  # half a hundred classes that a command which only closes does without
+    from aster_tui.domain.events import AccountSnapshot, MarkPrices
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,8 @@ class Observer(Reports):
 
     async def mark_prices(self) -> MarkPrices:
         """The mark price of every symbol (premiumIndex, weight 1)."""
+        from aster_tui.domain.events import MarkPrices
+
         rows = [
             model(models.MarkPriceAnswer, row) for row in rows_of(await self._read("/fapi/v3/premiumIndex"))
         ]
@@ -157,6 +162,8 @@ class Observer(Reports):
         ``at`` is server time from before the reads, so a stream event that came during them stays the newer
         one. Weight 11, and 40 more with ``open_orders``.
         """
+        from aster_tui.domain.events import AccountSnapshot
+
         wallet = self._wallet()
         at = await self.server_time()
         balances, positions, orders = await asyncio.gather(

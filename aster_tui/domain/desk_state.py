@@ -8,12 +8,12 @@ from typing import Any
 
 from aster_tui.domain import events as ev
 from aster_tui.domain.audit import AuditLine
+from aster_tui.domain.controls import FLEET
 from aster_tui.domain.safeguards import Limits
 from aster_tui.domain.views import ConsoleView, RequestView, TradingState
 
 #: How many requests, lines of the audit, and messages of one request are kept.
 REQUESTS, AUDIT_LINES, SAID_LINES = 50, 300, 60
-FLEET = "fleet"
 #: From the freest to the most restricted.
 _ORDER: tuple[TradingState, ...] = ("ACTIVE", "REDUCING", "HALTED")
 

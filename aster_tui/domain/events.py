@@ -12,12 +12,13 @@ from decimal import Decimal
 from typing import Any
 
 from aster_tui.domain.audit import AuditLine
+from aster_tui.domain.controls import Control as Control
 from aster_tui.domain.documents import AgentDocument, PositionDocument, TradeDocument
 from aster_tui.domain.metrics import Metrics
 from aster_tui.domain.safeguards import Limits
 from aster_tui.domain.symbols import SymbolRules
 from aster_tui.domain.trading import Order, Position, PositionSide, Side
-from aster_tui.domain.views import ConsoleView, FeedState, OrderStep, RequestState, TradingState
+from aster_tui.domain.views import ConsoleView, FeedState, OrderStep, RequestState
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,16 +354,6 @@ class RequestEnded:
     state: RequestState
     message: str
     document: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Control:
-    """Whether an agent, or the fleet, may trade: set by a person, with a reason."""
-
-    state: TradingState
-    reason: str = ""
-    by: str = ""
-    at: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from aster_tui.domain.accounts import AccountState, PositionKey
-from aster_tui.domain.desk_state import FLEET
+from aster_tui.domain.controls import FLEET
 from aster_tui.domain.documents import AgentDocument, PositionDocument, paper_balance, paper_unrealized
 from aster_tui.domain.events import Control
 from aster_tui.domain.fleet import FleetState, OrderLine

@@ -11,15 +11,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
+from aster_tui.domain.controls import TradingState as TradingState
+
 if TYPE_CHECKING:  # the first frame shows none of these, and making their classes takes 60 ms
     from aster_tui.domain.audit import AuditLine
     from aster_tui.domain.metrics import Metrics
     from aster_tui.domain.safeguards import Limits
     from aster_tui.domain.symbols import SymbolRules
 
-#: ``REDUCING``: only what makes positions smaller; ``HALTED``: nothing automatic at all. Persons may always
-#: reduce.
-TradingState = Literal["ACTIVE", "REDUCING", "HALTED"]
 #: Sources of errors that an operator must not miss: positions, orders and the feeds they are seen by.
 ALARMS = frozenset({"naked", "decision", "safeguard", "halt", "exchange", "stream", "worker"})
 

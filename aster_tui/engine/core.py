@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -14,7 +13,10 @@ from aster_tui.domain.events import ErrorRaised, Event, FeedChanged
 from aster_tui.domain.fleet import FleetState
 from aster_tui.domain.fleet_views import snapshot
 from aster_tui.domain.views import FeedState, FleetSnapshot
+from aster_tui.engine.clock import now_ms
 from aster_tui.logs import redact
+
+__all__ = ["Core", "Watchdog", "now_ms"]
 
 log = structlog.get_logger(__name__)
 
@@ -25,11 +27,6 @@ TICK_SECONDS = 0.1
 def sync_stale_ms(sync_seconds: int) -> int:
     """After how many ms without a sync an agent counts as not in sync."""
     return max(60, 3 * sync_seconds) * 1000
-
-
-def now_ms() -> int:
-    """Local wall-clock time in Unix milliseconds."""
-    return time.time_ns() // 1_000_000
 
 
 class Core:

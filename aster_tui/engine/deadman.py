@@ -11,7 +11,7 @@ from aster_tui.aster.errors import AsterError, OutcomeUnknown
 from aster_tui.aster.trader import Trader
 from aster_tui.domain.deadman import LEAST_SECONDS, MOST_SECONDS, Timer, weight_a_minute, would_cancel
 from aster_tui.domain.trading import Order, account_key
-from aster_tui.engine.flatten_account import clock_ms
+from aster_tui.engine.clock import clock_ms
 
 #: At most this part of a minute's request weight goes into heartbeats.
 MOST_OF_WEIGHT = 0.25

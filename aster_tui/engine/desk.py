@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Literal
 
 import structlog
@@ -17,31 +16,20 @@ import structlog
 from aster_tui.aster.errors import AnswerError, AsterError, OutcomeUnknown, Unreachable
 from aster_tui.aster.orders import OrderRequest
 from aster_tui.aster.trader import PreparedOrder, Trader
-from aster_tui.domain.client_ids import Purpose
 from aster_tui.domain.events import OrderUpdate
 from aster_tui.domain.lifecycle import OrderRecord, told_of
 from aster_tui.domain.outcomes import Done
 from aster_tui.domain.trading import Order
-from aster_tui.engine.core import now_ms
+from aster_tui.engine.clock import now_ms
+from aster_tui.engine.intents import OrderFor, intended
 from aster_tui.engine.outcomes import Resolver
 from aster_tui.store.journal import Journal
+
+__all__ = ["Forbidden", "OrderDesk", "OrderFor", "Sent", "intended", "recover_all"]
 
 log = structlog.get_logger(__name__)
 
 Word = Literal["placed", "refused", "unsent", "never-placed"]
-
-
-@dataclass(frozen=True, slots=True)
-class OrderFor:
-    """Whose order it is and why: ``account`` is the user's address, ``epoch`` the sender's lease."""
-
-    account: str
-    agent_id: str
-    agent: str
-    purpose: Purpose
-    decision_id: str = ""
-    epoch: int = 0
-    mark_price: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,30 +199,4 @@ async def recover_all(
         await asyncio.gather(
             *(desk.recover(client, record) for record, client in taken if client is not None)
         )
-    )
-
-
-def intended(prepared: PreparedOrder, whose: OrderFor) -> OrderRecord:
-    """The record with which an order's life begins."""
-    request = prepared.request
-    return OrderRecord(
-        client_order_id=request.client_order_id,
-        account=whose.account,
-        agent_id=whose.agent_id,
-        agent=whose.agent,
-        purpose=whose.purpose,
-        symbol=request.symbol,
-        side=request.side,
-        order_type=request.order_type,
-        nonce=prepared.nonce,
-        intent_at=now_ms(),
-        quantity=request.quantity,
-        price=request.price,
-        stop_price=request.stop_price,
-        position_side=request.position_side,
-        reduce_only=request.reduces,
-        decision_id=whose.decision_id,
-        epoch=whose.epoch,
-        mark_price=whose.mark_price,
-        updated_at=now_ms(),
     )

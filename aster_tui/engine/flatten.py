@@ -22,8 +22,8 @@ from aster_tui.aster.venue import Venue
 from aster_tui.domain.flatten_report import AccountReport, FlattenReport
 from aster_tui.domain.incident import TraceLine
 from aster_tui.domain.symbols import SymbolRules
-from aster_tui.engine.core import now_ms
-from aster_tui.engine.flatten_account import ALL_ORDERS_WEIGHT, AccountRun, Terms, clock_ms, nothing_done
+from aster_tui.engine.clock import clock_ms, now_ms
+from aster_tui.engine.flatten_account import ALL_ORDERS_WEIGHT, AccountRun, Terms, nothing_done
 from aster_tui.engine.flatten_book import FlattenBook
 from aster_tui.engine.flatten_targets import Target
 from aster_tui.engine.key_sources import KeyProblem

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,10 +44,10 @@ from aster_tui.domain.lifecycle import Kind, OrderRecord, told_of
 from aster_tui.domain.outcomes import GRACE_MS
 from aster_tui.domain.symbols import SymbolRules, plain
 from aster_tui.domain.trading import Order, Position
-from aster_tui.engine.core import now_ms
-from aster_tui.engine.desk import OrderFor, intended
+from aster_tui.engine.clock import clock_ms, now_ms
 from aster_tui.engine.flatten_book import FlattenBook
 from aster_tui.engine.flatten_targets import Target
+from aster_tui.engine.intents import OrderFor, intended
 
 log = structlog.get_logger(__name__)
 
@@ -57,11 +56,6 @@ NO_SUCH_ORDER = -2013
 STRAYS_MS = 1_500
 #: Weight of reading the open orders of all symbols.
 ALL_ORDERS_WEIGHT = 40
-
-
-def clock_ms() -> int:
-    """A clock that never goes back, whole ms."""
-    return time.monotonic_ns() // 1_000_000
 
 
 @dataclass(frozen=True, slots=True)

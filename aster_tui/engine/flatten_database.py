@@ -113,7 +113,7 @@ async def _serve() -> None:
 async def _halt(
     store: Any, request: Mapping[str, Any], agents: tuple[AgentDocument, ...], state_folder: Path
 ) -> str:
-    from aster_tui.domain.desk_state import FLEET
+    from aster_tui.domain.controls import FLEET
     from aster_tui.domain.trading import account_key
     from aster_tui.engine.halts import halt_locally, tell_database
     from aster_tui.store.base import StoreError

@@ -11,7 +11,7 @@ from aster_tui.aster.nonces import NonceSource
 from aster_tui.aster.venue import Venue
 from aster_tui.config import Settings
 from aster_tui.domain.commands import CloseAll
-from aster_tui.domain.desk_state import FLEET
+from aster_tui.domain.controls import FLEET
 from aster_tui.domain.documents import AgentDocument
 from aster_tui.domain.flatten_report import FlattenReport, document
 from aster_tui.domain.fleet_views import user_feed

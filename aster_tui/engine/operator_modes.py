@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from aster_tui.domain.commands import Preflight, ReducePosition, SetMode, SetTrading, SyncAgents
-from aster_tui.domain.desk_state import FLEET
+from aster_tui.domain.controls import FLEET
 from aster_tui.domain.documents import AgentDocument
 from aster_tui.domain.symbols import plain
 from aster_tui.domain.trading import account_key

@@ -10,7 +10,7 @@ from aster_tui.aster.errors import AnswerError, AsterError
 from aster_tui.aster.trader import PreparedOrder, Trader
 from aster_tui.domain.outcomes import LONGEST_ASK_MS, Ask, Done, Fence, FenceAnswer, Outcome
 from aster_tui.domain.trading import Order
-from aster_tui.engine.core import now_ms
+from aster_tui.engine.clock import now_ms
 
 log = structlog.get_logger(__name__)
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from aster_tui.domain.audit import AuditLine
-from aster_tui.domain.documents import AgentDocument, PositionDocument, TradeDocument
-from aster_tui.domain.events import Control, ErrorRaised, OrderRecorded
-from aster_tui.domain.sync_plan import SyncPlan
+if TYPE_CHECKING:
+    from aster_tui.domain.audit import AuditLine
+    from aster_tui.domain.documents import AgentDocument, PositionDocument, TradeDocument
+    from aster_tui.domain.events import Control, ErrorRaised, OrderRecorded
+    from aster_tui.domain.sync_plan import SyncPlan
 
 Operation = Literal["insert", "update", "replace", "delete"]
 

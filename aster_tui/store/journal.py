@@ -17,13 +17,15 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from aster_tui.domain.events import ErrorRaised
 from aster_tui.domain.lifecycle import Kind, OrderRecord
 from aster_tui.store.base import StoreError
 from aster_tui.store.journal_file import Entry, Line, added_up
 from aster_tui.store.journal_files import JournalFiles, used_already
+
+if TYPE_CHECKING:
+    from aster_tui.domain.events import ErrorRaised
 
 __all__ = ["Entry", "Journal", "added_up"]
 
