@@ -13,17 +13,19 @@ if TYPE_CHECKING:
 
 
 def _cannot_sync_one(context: Context) -> str:
+    if why := cannot_write(context):
+        return why
     if context.agent is None:
         return "select an agent first"
     if context.agent.mode == "paper" and len(context.selected) < 2:
         return f"{context.agent.name} trades on paper: it has no account to sync"
-    return cannot_write(context)
+    return ""
 
 
 def _cannot_sync_all(context: Context) -> str:
-    if not any(a.mode == "real" for a in context.snapshot.agents):
-        return "no real agent is known"
-    return cannot_write(context)
+    if why := cannot_write(context):
+        return why
+    return "" if any(a.mode == "real" for a in context.snapshot.agents) else "no real agent is known"
 
 
 def _no_row(context: Context) -> str:

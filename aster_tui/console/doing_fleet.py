@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def _cannot_flip(context: Context) -> str:
-    if context.agent is None:
-        return "select an agent first"
     if why := cannot_write(context):
         return why
+    if context.agent is None:
+        return "select an agent first"
     paper_only = context.agent.mode == "paper" and len(context.selected) < 2
     return cannot_add_risk(context) if paper_only else ""
 

@@ -25,10 +25,12 @@ def _cannot_reduce(context: Context) -> str:
 
 
 def _cannot_reverse(context: Context) -> str:
-    return _not_there(context) or cannot_add_risk(context)
+    return cannot_act(context) or _not_there(context) or cannot_add_risk(context)
 
 
 def _cannot_set_leverage(context: Context) -> str:
+    if why := cannot_act(context):
+        return why
     if context.agent is None:
         return "select an agent first"
     if context.agent.mode == "paper":
