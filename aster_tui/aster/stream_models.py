@@ -44,6 +44,7 @@ class _Order(Wire):
     position_side: PositionSide = Field(alias="ps", default="BOTH")
     time: int = Field(alias="T", default=0)
     trade_id: int = Field(alias="t", default=0)
+    last_executed: Number = Field(alias="l", default=Decimal(0))
 
 
 class OrderTradeUpdate(Wire):
@@ -75,7 +76,7 @@ class OrderTradeUpdate(Wire):
             realized_pnl=o.realized,
             commission=o.commission,
         )
-        return OrderUpdate(account, self.at, order, o.execution, o.trade_id)
+        return OrderUpdate(account, self.at, order, o.execution, o.trade_id, o.last_executed)
 
 
 class _Balance(Wire):

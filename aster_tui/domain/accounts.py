@@ -83,6 +83,11 @@ class AccountState:
         late = (key for key, since in self.unannounced.items() if at - since > grace_ms)
         return sorted({key[0] or "the balance" for key in late})
 
+    def told_of_symbol(self, symbol: str) -> int:
+        """When the exchange last told of positions in a symbol, by the stream or a snapshot (server time)."""
+        streamed = (at for key, at in self._position_at.items() if key[0] == symbol)
+        return max(self.told_at, *streamed, 0)
+
     def apply_order(self, event: OrderUpdate) -> bool:
         """Take an order event unless something newer is known. Returns whether it was news."""
         known = self._seen.get(event.order.order_id)

@@ -67,6 +67,12 @@ def parse_client_id(text: str) -> ClientId | None:
     return ClientId(parts[1], purpose, int(digits, 36))
 
 
+def is_of_agent(text: str, agent_id: str) -> bool:
+    """Whether an id says that its order is an agent's."""
+    found = parse_client_id(text)
+    return found is not None and found.tag == agent_tag(agent_id)
+
+
 def _hashed(text: str, length: int) -> str:
     return base64.b32encode(hashlib.sha256(text.encode()).digest()).decode().lower()[:length]
 

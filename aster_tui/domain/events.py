@@ -31,13 +31,15 @@ class MarkPrices:
 
 @dataclass(frozen=True, slots=True)
 class OrderUpdate:
-    """One order of an account changed (ORDER_TRADE_UPDATE, or an answer of the REST API)."""
+    """One order of an account changed (ORDER_TRADE_UPDATE, or an answer of the REST API). ``traded`` is the
+    quantity of the fill it tells of."""
 
     account: str
     at: int
     order: Order
     execution: str = ""
     trade_id: int = 0
+    traded: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from sys import intern
 from typing import Any, Literal, cast
 
 from aster_tui.domain.client_ids import Purpose
-from aster_tui.domain.trading import FINAL_STATUSES, ZERO, Order, PositionSide, Side
+from aster_tui.domain.trading import FINAL_STATUSES, TRIGGERED_TYPES, ZERO, Order, PositionSide, Side
 
 #: ``intent``: written down, perhaps sent; ``unknown``: sent, and nobody knows; ``open`` and ``done``: the
 #: venue has it; ``refused``: the venue said no; ``unsent`` and ``never-placed``: it never was there.
@@ -30,8 +30,9 @@ NEVER_THERE: frozenset[State] = frozenset({"refused", "unsent", "never-placed"})
 class OrderRecord:
     """One order from intent to end. Quantities in the base asset, prices and fees in USDT, times in Unix ms.
 
-    ``mark_price`` is the mark at decision time. ``commission`` and ``realized`` add up the fills in
-    ``trade_ids``; ``answered_at`` minus ``intent_at`` is the latency, ``executed_at`` when it first filled.
+    ``mark_price`` is the mark at decision time. ``commission``, ``realized`` and ``traded`` (the quantity)
+    add up the fills in ``trade_ids``; ``answered_at`` minus ``intent_at`` is the latency; ``executed_at`` is
+    when it first filled.
     """
 
     client_order_id: str
@@ -61,6 +62,7 @@ class OrderRecord:
     commission: Decimal = ZERO
     realized: Decimal = ZERO
     trade_ids: tuple[int, ...] = ()
+    traded: Decimal = ZERO
     answered_at: int = 0
     executed_at: int = 0
     doubted: bool = False
@@ -90,11 +92,17 @@ class OrderRecord:
 
     @property
     def slippage_bp(self) -> Decimal | None:
-        """Average price against the mark at decision time, basis points; above zero it cost money."""
-        if not self.executed or not self.average_price or not self.mark_price:
+        """Average price against :attr:`reference`, basis points; above zero it cost money."""
+        reference = self.reference
+        if not self.executed or not self.average_price or not reference:
             return None
-        worse = self.average_price - self.mark_price
-        return (worse if self.side == "BUY" else -worse) / self.mark_price * 10_000
+        worse = self.average_price - reference
+        return (worse if self.side == "BUY" else -worse) / reference * 10_000
+
+    @property
+    def reference(self) -> Decimal | None:
+        """The price it was meant to have: the mark at decision time, of a stop or target its trigger."""
+        return self.stop_price if self.order_type in TRIGGERED_TYPES and self.stop_price else self.mark_price
 
 
 def applied(record: OrderRecord, kind: Kind, at: int, data: Mapping[str, Any]) -> OrderRecord:
@@ -155,6 +163,7 @@ def _filled(record: OrderRecord, at: int, data: Mapping[str, Any]) -> OrderRecor
         commission=record.commission + Decimal(str(data.get("commission", 0))),
         realized=record.realized + Decimal(str(data.get("realized", 0))),
         trade_ids=(*record.trade_ids, trade),
+        traded=record.traded + Decimal(str(data.get("quantity", 0))),
         updated_at=max(at, record.updated_at),
     )
 
@@ -179,6 +188,7 @@ _DECIMALS = (
     "average_price",
     "commission",
     "realized",
+    "traded",
 )
 #: What very many orders have in common, and should have in memory once.
 _COMMON = ("account", "agent_id", "agent", "symbol", "order_type", "owner", "status", "decision_id")

@@ -126,3 +126,15 @@ def figures(
         "totalTrades": len(exits),
         "volume24h": float(sum((t.size_usd for t in rows if now - t.timestamp < DAY_MS), ZERO)),
     }
+
+
+def last_trade(trade: TradeDocument) -> dict[str, Any]:
+    """An agent's ``lastTrade``."""
+    return {
+        "pair": trade.pair,
+        "side": trade.side,
+        "amount": float(trade.amount),
+        "price": float(trade.price),
+        "pnl": float(trade.pnl),
+        "timestamp": trade.timestamp,
+    }

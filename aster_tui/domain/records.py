@@ -12,6 +12,7 @@ from typing import Any, cast
 from aster_tui.domain.audit import AuditLine, from_data
 from aster_tui.domain.documents import Fields, as_decimal
 from aster_tui.domain.events import ErrorRaised, OrderRecorded
+from aster_tui.domain.lifecycle import OrderRecord
 from aster_tui.domain.symbols import plain
 from aster_tui.domain.trading import ZERO, Side
 from aster_tui.domain.views import OrderStep
@@ -111,6 +112,98 @@ def parse_audit(raw: Mapping[str, Any]) -> AuditLine | None:
         line = from_data(raw)
         return line if line.hash and isinstance(line.at, int) else None
     except ValueError:
+        return None
+
+
+def order_document(record: OrderRecord) -> dict[str, Any]:
+    """The document of ``orders``. Exact decimals; times are Unix ms."""
+    return {
+        "clientOrderId": record.client_order_id,
+        "orderId": record.order_id,
+        "agentId": record.agent_id,
+        "agentName": record.agent,
+        "account": record.account,
+        "symbol": record.symbol,
+        "side": record.side,
+        "positionSide": record.position_side,
+        "type": record.order_type,
+        "purpose": record.purpose,
+        "quantity": record.quantity,
+        "price": record.price or record.stop_price,
+        "limitPrice": record.price,
+        "stopPrice": record.stop_price,
+        "reduceOnly": record.reduce_only,
+        "state": record.state,
+        "status": record.status or _STATUS.get(record.state, "UNKNOWN"),
+        "executed": record.executed,
+        "averagePrice": record.average_price,
+        "markPrice": record.mark_price,
+        "slippageBp": record.slippage_bp,
+        "commission": record.commission,
+        "realized": record.realized,
+        "tradeIds": list(record.trade_ids),
+        "traded": record.traded,
+        "nonce": record.nonce,
+        "decisionId": record.decision_id,
+        "epoch": record.epoch,
+        "latencyMs": record.latency_ms,
+        "doubted": record.doubted,
+        "errorCode": record.error_code,
+        "error": record.error,
+        "timestamp": record.intent_at,
+        "answeredAt": record.answered_at,
+        "executedAt": record.executed_at,
+    }
+
+
+_STATUS = {
+    "intent": "INTENT",
+    "refused": "REJECTED",
+    "unsent": "UNSENT",
+    "never-placed": "NEVER_PLACED",
+    "unknown": "UNKNOWN",
+}
+
+
+def order_record(raw: Mapping[str, Any]) -> OrderRecord | None:
+    """The record that :func:`order_document` wrote; None of a document that is not whole."""
+    try:
+        return OrderRecord(
+            client_order_id=str(raw["clientOrderId"]),
+            account=str(raw["account"]),
+            agent_id=str(raw["agentId"]),
+            agent=str(raw["agentName"]),
+            purpose=raw["purpose"],
+            symbol=str(raw["symbol"]),
+            side=raw["side"],
+            order_type=str(raw["type"]),
+            nonce=int(raw["nonce"]),
+            intent_at=int(raw["timestamp"]),
+            quantity=as_decimal(raw.get("quantity")),
+            price=as_decimal(raw.get("limitPrice")),
+            stop_price=as_decimal(raw.get("stopPrice")),
+            position_side=raw.get("positionSide") or "BOTH",
+            reduce_only=raw.get("reduceOnly") is True,
+            decision_id=str(raw.get("decisionId") or ""),
+            epoch=int(raw.get("epoch") or 0),
+            mark_price=as_decimal(raw.get("markPrice")),
+            state=raw["state"],
+            order_id=int(raw.get("orderId") or 0),
+            status="" if raw.get("status") in _STATUS.values() else str(raw.get("status") or ""),
+            executed=as_decimal(raw.get("executed")) or ZERO,
+            average_price=as_decimal(raw.get("averagePrice")) or ZERO,
+            commission=as_decimal(raw.get("commission")) or ZERO,
+            realized=as_decimal(raw.get("realized")) or ZERO,
+            trade_ids=tuple(int(t) for t in raw.get("tradeIds") or ()),
+            traded=as_decimal(raw.get("traded")) or ZERO,
+            answered_at=int(raw.get("answeredAt") or 0),
+            executed_at=int(raw.get("executedAt") or 0),
+            doubted=raw.get("doubted") is True,
+            error_code=str(raw.get("errorCode") or ""),
+            error=str(raw.get("error") or ""),
+            updated_at=int(raw["timestamp"]),
+        )
+    except (KeyError, TypeError, ValueError):
         return None
 
 

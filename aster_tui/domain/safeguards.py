@@ -56,8 +56,9 @@ class Situation:
 
     ``held`` maps the agent's symbols to the value of its position; ``lost_today`` is what the balance is
     below its value of the day's beginning; ``recent`` are the orders of the last minutes as (time, symbol,
-    side); ``halted`` and ``forbidden`` say why nothing, or nothing that adds risk, may be sent;
-    ``reducing`` says that a halt lets automatic orders reduce.
+    side); ``halted`` says why nothing that adds risk may be sent, and ``reducing`` that a halt lets automatic
+    orders reduce; ``forbidden`` says why the exchange takes nothing from this signer, ``only_reduces`` why it
+    takes nothing that adds risk.
     """
 
     now: int
@@ -72,6 +73,7 @@ class Situation:
     halted: str = ""
     reducing: bool = True
     forbidden: str = ""
+    only_reduces: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ def _halted(order: Proposal, now: Situation, limits: Limits) -> str | None:
 
 
 def _permission(order: Proposal, now: Situation, limits: Limits) -> str | None:
-    return now.forbidden or None
+    return now.forbidden or (now.only_reduces if not order.reduces else "") or None
 
 
 def _symbols(order: Proposal, now: Situation, limits: Limits) -> str | None:
@@ -142,6 +144,8 @@ def _fresh_balance(order: Proposal, now: Situation, limits: Limits) -> str | Non
 def _order_size(order: Proposal, now: Situation, limits: Limits) -> str | None:
     balance = now.balance or ZERO
     most = balance * limits.order_percent / 100
+    if now.balance is not None and now.balance <= 0:
+        return "the account is empty: deposit USDT, or check that it is the right account"
     if order.notional > most:
         return (
             f"{order.notional:.2f} USD is more than {limits.order_percent} % of the balance"

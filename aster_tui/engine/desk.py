@@ -14,6 +14,7 @@ from typing import Literal
 import structlog
 
 from aster_tui.aster.errors import AnswerError, AsterError, OutcomeUnknown, Unreachable
+from aster_tui.aster.models import UserTradeAnswer
 from aster_tui.aster.orders import OrderRequest
 from aster_tui.aster.trader import PreparedOrder, Trader
 from aster_tui.domain.events import OrderUpdate
@@ -149,6 +150,7 @@ class OrderDesk:
                 "trade_id": update.trade_id,
                 "commission": str(order.commission),
                 "realized": str(order.realized_pnl),
+                "quantity": str(update.traded),
             }
             await self._journal.append(order.client_order_id, "fill", update.at, fill)
         after = await self._journal.append(order.client_order_id, "update", update.at, told_of(order))
@@ -159,6 +161,16 @@ class OrderDesk:
         if await self._journal.order(order.client_order_id) is not None:
             name, at = order.client_order_id, order.updated_at or now_ms()
             self._on_record(await self._journal.append(name, "update", at, told_of(order)))
+
+    async def filled(self, client_order_id: str, trade: UserTradeAnswer) -> None:
+        """The exchange told of a fill in an answer; one that is known already changes nothing."""
+        data = {
+            "trade_id": trade.trade_id,
+            "commission": str(trade.commission),
+            "realized": str(trade.realized),
+            "quantity": str(trade.quantity),
+        }
+        self._on_record(await self._journal.append(client_order_id, "fill", trade.time, data))
 
     async def _resolve(
         self, client: Trader, record: OrderRecord, prepared: PreparedOrder, error: AsterError | None

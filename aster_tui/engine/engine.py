@@ -35,6 +35,7 @@ from aster_tui.domain.views import FleetSnapshot
 from aster_tui.engine.account_feed import AccountFeeds
 from aster_tui.engine.alarms import Alarms
 from aster_tui.engine.core import Core, Watchdog, now_ms
+from aster_tui.engine.follow_up import FollowUp
 from aster_tui.engine.halts import Controls
 from aster_tui.engine.identity import Identity, identity
 from aster_tui.engine.ledger import LedgerWatch
@@ -135,6 +136,8 @@ class Engine:
             initial_balance=settings.initial_balance,
             every_seconds=settings.sync_seconds,
             ledger=self.room.ledger if self.room is not None else None,
+            follow_up=FollowUp(self.room.desk, self.room.ledger) if self.room is not None else None,
+            adoption=self.room.adoption if self.room is not None else None,
         )
         # Read-only: halts are looked at and never told, and every request is answered with why not.
         self._controls = Controls(self.core, self._store, settings.state_folder)

@@ -72,6 +72,8 @@ class Controls:
         self._file = HaltFile(state_folder)
         self._told: Mapping[str, Control] = {}
         self._wake = asyncio.Event()
+        #: Whether the database, where there is one, has said who is stopped.
+        self.known = store is None
 
     def halted(self, agent: AgentDocument) -> Halt:
         """How far an agent is stopped now."""
@@ -101,8 +103,8 @@ class Controls:
         """Take what the file and the database say."""
         merged = dict(self._told)
         for key, local in self._file.read().items():
-            # Told to the database: its word rules, unless there is none to ask.
-            if local.pending or self._store is None:
+            # Told to the database: its word rules, unless there is none to ask, or it did not answer yet.
+            if local.pending or self._store is None or not self.known:
                 merged[key] = local.control
         merged = {key: control for key, control in merged.items() if control.state != "ACTIVE"}
         if merged != dict(self._core.state.desk.controls):
@@ -121,6 +123,7 @@ class Controls:
                     if isinstance(self._store, TradingStore):
                         await tell_database(self._store, self._folder)
                     self._told = await self._store.load_controls()
+                    self.known = True
                     self.look()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):

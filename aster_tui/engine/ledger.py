@@ -25,6 +25,8 @@ AT_ONCE = 500
 WATCH_SECONDS = 2.0
 #: Errors older than this are of no figure but "all", which counts orders only.
 ERRORS_KEPT = 5_000
+#: No market order takes longer from its intent to its execution.
+SLOWEST_MS = 60_000
 
 
 class Ledger:
@@ -99,7 +101,7 @@ class Ledger:
     def _add(self, entry: Entry) -> None:
         if entry.kind == "error":
             self._error(entry)
-        elif entry.kind == "intent":
+        elif entry.kind in ("intent", "adopted"):
             if entry.client_order_id not in self.records:
                 record = from_data(entry.data)
                 self._take([record])
@@ -176,6 +178,14 @@ class Ledger:
     def of_decision(self, decision_id: str) -> list[OrderRecord]:
         """The orders of a decision."""
         return [self.records[name] for name in self._of_decision.get(decision_id, ())]
+
+    def bought_since(self, account: str, at: int) -> list[OrderRecord]:
+        """Orders of an account that added risk and executed after a time (Unix ms of this machine)."""
+        key, begin = account_key(account), bisect_left(self._times, (at - SLOWEST_MS, ""))
+        found = (self.records[name] for _, name in self._times[begin:])
+        return [
+            r for r in found if r.executed_at > at and not r.reduce_only and account_key(r.account) == key
+        ]
 
     def open_protection(self, agent_id: str, symbol: str) -> list[OrderRecord]:
         """An agent's stops and targets that still wait."""

@@ -30,9 +30,10 @@ from aster_tui.domain.trading import ZERO, Order, Side, account_key
 from aster_tui.domain.views import RequestState
 from aster_tui.engine.core import Core
 from aster_tui.engine.desk import OrderDesk, OrderFor, Sent
-from aster_tui.engine.executor import GONE, Executor
+from aster_tui.engine.executor import Executor
 from aster_tui.engine.ledger import Ledger
 from aster_tui.engine.operator import Answer, Move, Refused, answer
+from aster_tui.engine.protection import GONE
 from aster_tui.engine.recovery import Recovery
 from aster_tui.store.base import StoreError
 
@@ -123,7 +124,9 @@ class OrderTasks:
                 time_in_force=order.time_in_force if order.time_in_force in ("GTC", "GTX") else "",
                 reduce_only=order.reduces,
             )
-            examined, leverage = await self._examined(agent, client, ticket, changing=True)
+            examined, leverage = await self._examined(
+                agent, client, ticket, changing=True, without=order.client_order_id
+            )
             shown = {"agent": agent.name, **_shown(examined, leverage)}
             if not examined.ok:
                 raise Refused("; ".join(examined.reasons), **shown)
@@ -214,13 +217,19 @@ class OrderTasks:
             ) from None
 
     async def _examined(
-        self, agent: AgentDocument, client: Trader, ticket: Ticket, *, changing: bool = False
+        self,
+        agent: AgentDocument,
+        client: Trader,
+        ticket: Ticket,
+        *,
+        changing: bool = False,
+        without: str = "",
     ) -> tuple[Examined, int]:
         await self._ledger.refresh()
-        situation = self._executor.situation(agent, ticket.symbol)
+        situation = self._executor.situation(agent, ticket.symbol, without=without)
         if changing:
             # A change of an order, or the second half of a reversal, is no duplicate of the first.
-            situation = replace(situation, recent=())
+            situation = replace(situation, recent=tuple((at, s, "") for at, s, _ in situation.recent))
         leverage = 1
         if not ticket.reduce_only and ticket.symbol in self._core.state.rules:
             try:

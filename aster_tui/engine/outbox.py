@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aster_tui.domain.events import ErrorRaised
-from aster_tui.domain.lifecycle import OrderRecord
-from aster_tui.domain.records import error_record
+from aster_tui.domain.records import error_record, order_document
 from aster_tui.engine.core import Core, now_ms
 from aster_tui.store.base import StoreError, StoreRefused, StoreUnavailable
 from aster_tui.store.journal import Entry, Journal, added_up
@@ -118,65 +117,27 @@ class Outbox:
         elif entry.kind == "audit":
             await store.record_audit(data)
         elif entry.kind == "mode":
-            await store.set_paper(data["agent_id"], data["paper"], line=key)
+            await store.set_paper(data["agent_id"], data["paper"], keeps=data.get("keeps"), line=key)
 
     async def _order(self, lines: list[Entry]) -> None:
         record, once = added_up(lines)
-        if record is not None:
-            history = [
-                {"at": e.at, "kind": e.kind, "journal": e.journal, "seq": e.seq, **_shown(e)} for e in once
-            ]
-            await self._store.record_order(order_document(record), history, len(lines))
+        if record is None:
+            return
+        # What another machine had told of it comes first.
+        told: Mapping[str, Any] = next((e.data.get("told", {}) for e in once if e.kind == "adopted"), {})
+        history = [
+            {"at": e.at, "kind": e.kind, "journal": e.journal, "seq": e.seq, **_shown(e)} for e in once
+        ]
+        count = len(lines) + int(told.get("lines", 0))
+        await self._store.record_order(order_document(record), [*told.get("history", ()), *history], count)
 
 
 def _shown(entry: Entry) -> Mapping[str, Any]:
-    return {} if entry.kind == "intent" else {k: v for k, v in entry.data.items() if v not in ("", None)}
+    return (
+        {}
+        if entry.kind in ("intent", "adopted")
+        else {k: v for k, v in entry.data.items() if v not in ("", None)}
+    )
 
 
 _REMEDY = "trading goes on; it is told as soon as the database is back"
-
-
-def order_document(record: OrderRecord) -> dict[str, Any]:
-    """The document of ``orders``. Exact decimals; times are Unix ms."""
-    return {
-        "clientOrderId": record.client_order_id,
-        "orderId": record.order_id,
-        "agentId": record.agent_id,
-        "agentName": record.agent,
-        "account": record.account,
-        "symbol": record.symbol,
-        "side": record.side,
-        "positionSide": record.position_side,
-        "type": record.order_type,
-        "purpose": record.purpose,
-        "quantity": record.quantity,
-        "price": record.price or record.stop_price,
-        "stopPrice": record.stop_price,
-        "reduceOnly": record.reduce_only,
-        "state": record.state,
-        "status": record.status or _STATUS.get(record.state, "UNKNOWN"),
-        "executed": record.executed,
-        "averagePrice": record.average_price,
-        "markPrice": record.mark_price,
-        "slippageBp": record.slippage_bp,
-        "commission": record.commission,
-        "realized": record.realized,
-        "nonce": record.nonce,
-        "decisionId": record.decision_id,
-        "epoch": record.epoch,
-        "latencyMs": record.latency_ms,
-        "errorCode": record.error_code,
-        "error": record.error,
-        "timestamp": record.intent_at,
-        "answeredAt": record.answered_at,
-        "executedAt": record.executed_at,
-    }
-
-
-_STATUS = {
-    "intent": "INTENT",
-    "refused": "REJECTED",
-    "unsent": "UNSENT",
-    "never-placed": "NEVER_PLACED",
-    "unknown": "UNKNOWN",
-}

@@ -21,12 +21,14 @@ from aster_tui.domain.documents import (
     parse_position,
     parse_trade,
 )
+from aster_tui.domain.events import Event, PaperPosition, TradeSeen
 from aster_tui.domain.paper import (
     PaperCosts,
     PaperExit,
     entry_document,
     exit_fields,
     figures,
+    last_trade,
     leave,
     triggered,
 )
@@ -64,6 +66,8 @@ class PaperBook:
         self.positions: dict[str, PositionDocument] = {}
         self.trades: list[TradeDocument] = []
         self._lock = asyncio.Lock()
+        #: Ids of all positions this book ever knew: news of them that comes late is no news.
+        self._known: set[str] = set()
 
     async def load(self, store: TradingStore) -> None:
         """Begin with what the database has."""
@@ -75,6 +79,27 @@ class PaperBook:
         self.trades = await store.trades_of(self.agent.agent_id)
         held = await store.open_positions(self.agent.agent_id)
         self.positions = {p.position_id: p for p in held}
+        self._known = set(self.positions)
+
+    def hear_position(self, position: PositionDocument) -> None:
+        """The database told of a position: somebody else may have opened, changed or closed it."""
+        key, mine = position.position_id, self.positions.get(position.position_id)
+        if position.status != "open":
+            self.positions.pop(key, None)
+        elif mine is not None:
+            # A person moved its stop or target; everything else of it is known better here.
+            self.positions[key] = replace(
+                mine, stop_loss=position.stop_loss, profit_target=position.profit_target
+            )
+        elif key not in self._known:
+            self._known.add(key)
+            self.positions[key] = position
+
+    def hear_trade(self, trade: TradeDocument) -> None:
+        """The database told of a trade: what somebody else earned or lost counts, too."""
+        if all(known.trade_id != trade.trade_id for known in self.trades):
+            self.trades.append(trade)
+            self.trades.sort(key=lambda t: t.timestamp)
 
     def share(self, symbol: str) -> Decimal:
         """What is held in a symbol, signed, base asset."""
@@ -121,7 +146,8 @@ class PaperBook:
 
     def figures(self) -> dict[str, Any]:
         """What the agent's document shows."""
-        return dict(figures(self._initial, self.trades, self.positions.values(), self._marks, now_ms()))
+        shown = figures(self._initial, self.trades, self.positions.values(), self._marks, now_ms())
+        return {**shown, **({"lastTrade": last_trade(self.trades[-1])} if self.trades else {})}
 
     def has(self, decision_id: str) -> bool:
         """Whether a decision was filled here in this run."""
@@ -138,6 +164,7 @@ class PaperBook:
             trade = self._trade(position, "entry", price, ZERO, at)
             data = {"position": {**document, "_id": key}, "trade": trade, "shadow": self.shadow}
             await self._journal.note("paper-entry", at, data)
+            self._known.add(key)
             self.positions[key] = position
             self.trades.append(parse_trade(trade))
             return position
@@ -172,7 +199,7 @@ class PaperBook:
                 "shadow": self.shadow,
             }
             await self._journal.note("paper-exit", at, data)
-            del self.positions[position.position_id]
+            self.positions.pop(position.position_id, None)
             self.trades.append(parse_trade(trade))
             return done
 
@@ -232,6 +259,17 @@ class PaperDesk:
             self.books[agent.agent_id] = known
         known.agent = agent
         return known
+
+    def listen(self, event: Event) -> None:
+        """Take an event of the engine."""
+        if isinstance(event, PaperPosition):
+            book = self.books.get(event.position.agent_id)
+            if book is not None and not book.shadow:
+                book.hear_position(event.position)
+        elif isinstance(event, TradeSeen):
+            book = self.books.get(event.trade.agent_id)
+            if book is not None and not book.shadow:
+                book.hear_trade(event.trade)
 
     def forget(self, agent_id: str) -> None:
         """Another worker has the agent now."""

@@ -61,6 +61,12 @@ class Recovery:
             if client is not None and name not in self._tasks:
                 self._tasks.start(name, self._resolve(client, record))
 
+    def add(self, records: list[OrderRecord]) -> None:
+        """Orders that a worker of another machine left behind, which are ours to find out."""
+        added = {record.client_order_id: record for record in records}
+        self._mine |= added
+        self._left = self._left | added
+
     async def settled(self, account: str) -> None:
         """Until nothing of an account is unresolved that this process knows of."""
         await self._looked.wait()

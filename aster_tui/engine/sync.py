@@ -14,12 +14,11 @@ from decimal import Decimal
 from aster_tui.aster.errors import AsterError
 from aster_tui.aster.rest import Observer
 from aster_tui.domain.accounts import AccountState
-from aster_tui.domain.client_ids import agent_tag, parse_client_id
+from aster_tui.domain.client_ids import is_of_agent
 from aster_tui.domain.documents import AgentDocument
 from aster_tui.domain.drift import NAKED, journal_drift
 from aster_tui.domain.events import (
     AccountSnapshot,
-    ErrorRaised,
     Event,
     OrderUpdate,
     SyncFinished,
@@ -27,14 +26,18 @@ from aster_tui.domain.events import (
 )
 from aster_tui.domain.lifecycle import OrderRecord
 from aster_tui.domain.sync_plan import plan_sync
-from aster_tui.domain.trading import Order, Position, account_key
+from aster_tui.domain.trading import Position, account_key
+from aster_tui.engine.adoption import Adoption
 from aster_tui.engine.core import Core, now_ms
+from aster_tui.engine.follow_up import FollowUp
 from aster_tui.engine.ledger import Ledger
 from aster_tui.engine.supervise import Tasks
 from aster_tui.store.base import StoreError, StoreWriter
 
 #: A market order and its protective orders come as a burst: one sync for all of them.
 SETTLE_SECONDS = 1.0
+#: What happened this shortly before a sync may not be in what it reads.
+SETTLE_MS = 2_000
 _STOP = "place a stop, or close the position"
 _PUT_RIGHT = "MongoDB was put right where the exchange is the truth; nothing was traded"
 
@@ -47,6 +50,8 @@ class SyncService:
         store: gives the database writer; None in read-only mode or without a database.
         blocked: says why nothing can be synced now ("" if it can): shown when somebody asks.
         ledger: the journal's orders, to compare with and to tell apart who of a shared account holds what.
+        follow_up: brings the journal up to the exchange's word.
+        adoption: brings in what other machines ordered.
     """
 
     def __init__(
@@ -59,6 +64,8 @@ class SyncService:
         initial_balance: Decimal,
         every_seconds: int,
         ledger: Ledger | None = None,
+        follow_up: FollowUp | None = None,
+        adoption: Adoption | None = None,
     ) -> None:
         self._core = core
         self._client = client
@@ -67,11 +74,14 @@ class SyncService:
         self._initial = initial_balance
         self._every = every_seconds
         self._ledger = ledger
+        self._follow_up = follow_up
+        self._adoption = adoption
         self._tasks = Tasks(core)
         self._again: set[str] = set()
         self._just_filled: dict[str, set[str]] = {}
         self._first: set[str] = set()
         self._drifted: dict[str, tuple[str, ...]] = {}
+        self._failing: dict[str, str] = {}
 
     def listen(self, event: Event) -> None:
         """Sync after fills, and once when an account was first read."""
@@ -144,21 +154,22 @@ class SyncService:
         except (AsterError, StoreError) as problem:
             error = str(problem)
             self._just_filled.setdefault(agent.agent_id, set()).update(expected)
-            self._core.emit(
-                ErrorRaised(
-                    now_ms(),
+            # The same again and again is one line; the agent is marked meanwhile.
+            if self._failing.get(agent.agent_id) != error:
+                self._failing[agent.agent_id] = error
+                self._core.problem(
                     "sync",
                     f"{agent.name} was not synced: {problem}",
                     agent=agent.name,
                     code=getattr(problem, "code", ""),
                     remedy=problem.remedy,
                 )
-            )
         except BaseException:
             self._core.emit(SyncFinished(agent.agent_id, now_ms(), error="interrupted"))
             raise
         self._core.emit(SyncFinished(agent.agent_id, now_ms(), drift, error))
         if not error:
+            self._failing.pop(agent.agent_id, None)
             self._say(agent, drift)
 
     def _say(self, agent: AgentDocument, drift: tuple[str, ...]) -> None:
@@ -182,13 +193,24 @@ class SyncService:
             raise StoreError(
                 "its account cannot be read", remedy="see the line about its key or its user stream"
             )
+        started = now_ms()
         seen = await client.account_snapshot(open_orders=False)
         self._core.emit(seen)
+        # Before the database is asked for anything: the journal is to be right also while that is away.
+        if self._follow_up is not None:
+            await self._follow_up.agent(client, agent.agent_id)
+        if self._adoption is not None:
+            for sharing_agent in self._core.state.agents_of(seen.account):
+                await self._adoption.agent(sharing_agent.agent_id)
         at = now_ms()
         await store.sync_account(agent.agent_id, seen.wallet_balance, self._initial, at)
         sharing = self._core.state.agents_of(agent.user_address or "")
         others = [a.name for a in sharing if a.agent_id != agent.agent_id]
         records = await self._records(seen.account)
+        # What moved while we looked is no surprise: the next sync sees it whole.
+        offset = self._core.state.clock_offset_ms or 0
+        moved = {r.symbol for r in records if _moved_since(r, started - SETTLE_MS, offset)}
+        expected = expected | moved | self._just_filled.get(agent.agent_id, set())
         positions = seen.positions
         if others:
             if not records:
@@ -207,7 +229,11 @@ class SyncService:
             self._core.state.marks,
             at,
             expected=expected,
-            orders=tuple(o for o in account.orders.values() if not others or _is_of(agent, o)),
+            orders=tuple(
+                o
+                for o in account.orders.values()
+                if not others or is_of_agent(o.client_order_id, agent.agent_id)
+            ),
         )
         await store.apply_sync(agent.agent_id, plan, at)
         return (*plan.drift, *self._journal_drift(account, seen.positions, records, expected))
@@ -251,7 +277,8 @@ class SyncService:
         return journal_drift(positions, orders, records, shares, expected=expected)
 
 
-def _is_of(agent: AgentDocument, order: Order) -> bool:
-    """Whether an order's client id says that it is this agent's."""
-    found = parse_client_id(order.client_order_id)
-    return found is not None and found.tag == agent_tag(agent.agent_id)
+def _moved_since(record: OrderRecord, since: int, offset_ms: int) -> bool:
+    """Whether an order was sent or executed since a time of this machine; the exchange's clock may differ."""
+    return (
+        record.unresolved or max(record.intent_at, record.executed_at, record.executed_at - offset_ms) > since
+    )

@@ -11,6 +11,7 @@ from aster_tui.config import Settings
 from aster_tui.domain.events import ErrorRaised, Event
 from aster_tui.domain.paper import PaperCosts
 from aster_tui.domain.safeguards import Limits
+from aster_tui.engine.adoption import Adoption
 from aster_tui.engine.core import Core, now_ms
 from aster_tui.engine.desk import OrderDesk
 from aster_tui.engine.executor import Executor, Rules
@@ -20,6 +21,8 @@ from aster_tui.engine.ledger import Ledger
 from aster_tui.engine.notifier import Notifier, apprise_sender
 from aster_tui.engine.outbox import Outbox
 from aster_tui.engine.paper import PaperDesk
+from aster_tui.engine.permissions import Permissions
+from aster_tui.engine.protection import Protection
 from aster_tui.engine.recovery import Recovery
 from aster_tui.engine.supervise import keep_running
 from aster_tui.engine.worker import Worker, WorkerRules
@@ -63,11 +66,16 @@ class TradeRoom:
         )
         self.controls = Controls(core, store, settings.state_folder)
         halted = self.controls.halted
-        self.executor = Executor(core, self.desk, self.ledger, client_of, halted, rules)
         self.recovery = Recovery(core, self.journal, self.desk, client_of)
+        self.permissions = Permissions(core, client_of)
+        protection = Protection(core, self.desk, self.ledger)
+        self.executor = Executor(
+            core, self.desk, self.ledger, client_of, halted, rules, self.permissions, protection
+        )
         self.outbox = Outbox(core, self.journal, store) if store is not None else None
         self.worker: Worker | None = None
-        if working and store is not None:
+        self.adoption = Adoption(store, self.journal, self.ledger) if store is not None else None
+        if working and store is not None and self.adoption is not None:
             costs = PaperCosts(settings.paper_slippage_bp, settings.paper_fee_percent / 100)
             self.worker = Worker(
                 core,
@@ -79,7 +87,7 @@ class TradeRoom:
                 self.recovery,
                 PaperDesk(core, self.journal, store, costs, settings.initial_balance),
                 client_of,
-                halted,
+                self.controls,
                 limits,
                 WorkerRules(
                     agents,
@@ -87,8 +95,11 @@ class TradeRoom:
                     settings.trade_without_database,
                     settings.nonce_window_s,
                 ),
+                self.adoption,
             )
-        self.guardian = Guardian(core, self.desk, self.ledger, self.executor, client_of, self._serves)
+        self.guardian = Guardian(
+            core, self.desk, self.ledger, self.executor, protection, client_of, self._serves
+        )
         self.notifier: Notifier | None = None
         if settings.notify is not None and (urls := settings.notify.get_secret_value().split()):
             sender = apprise_sender(urls)
@@ -101,6 +112,9 @@ class TradeRoom:
     def listen(self, event: Event) -> None:
         """Take an event of the engine."""
         self.guardian.listen(event)
+        self.executor.listen(event)
+        if self.worker is not None:
+            self.worker.paper.listen(event)
         if self.notifier is not None:
             self.notifier.listen(event)
         # What the exchange refused or broke is a figure; what came from the database is in it already.
@@ -118,6 +132,7 @@ class TradeRoom:
                 tasks.create_task(keep_running(core, "the guardian", self.guardian.run))
                 tasks.create_task(keep_running(core, "the recovery", self.recovery.run))
                 tasks.create_task(keep_running(core, "the errors", self._keep_errors))
+                tasks.create_task(keep_running(core, "the permissions", self.permissions.run))
                 tasks.create_task(keep_running(core, "the controls", self.controls.run))
                 if self.outbox is not None:
                     tasks.create_task(keep_running(core, "the outbox", self.outbox.run))

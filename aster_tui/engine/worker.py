@@ -9,31 +9,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
 
-from aster_tui.aster.errors import AsterError
 from aster_tui.aster.trader import Trader
-from aster_tui.domain.client_ids import Purpose, client_order_id
 from aster_tui.domain.decisions import Decision, DecisionRefused, parse_decision, plan_decision
 from aster_tui.domain.documents import AgentDocument
 from aster_tui.domain.events import ErrorRaised
-from aster_tui.domain.lifecycle import NEVER_THERE, UNRESOLVED
+from aster_tui.domain.fleet_views import user_feed
 from aster_tui.domain.safeguards import DAY_MS, Limits, Situation, evaluate, refusals
 from aster_tui.domain.symbols import symbol_of
-from aster_tui.domain.trading import ZERO, account_key
+from aster_tui.domain.trading import account_key
+from aster_tui.engine.adoption import Adoption
 from aster_tui.engine.core import Core, now_ms
 from aster_tui.engine.desk import OrderDesk
 from aster_tui.engine.executor import Executor, Outcome, proposal
-from aster_tui.engine.halts import Halt
+from aster_tui.engine.halts import Controls
+from aster_tui.engine.interrupted import Interrupted
 from aster_tui.engine.leases import RENEW_SECONDS, TTL_MS, HeldLease
 from aster_tui.engine.ledger import Ledger
-from aster_tui.engine.outbox import MARK
 from aster_tui.engine.paper import PaperDesk
+from aster_tui.engine.queue import Queue
 from aster_tui.engine.recovery import Recovery
+from aster_tui.engine.reports import Reports
 from aster_tui.engine.supervise import Tasks
 from aster_tui.store.base import StoreError, StoreUnavailable
 from aster_tui.store.journal import Journal
@@ -46,10 +47,8 @@ POLL_SECONDS, SNAPSHOT_SECONDS = 0.2, 1.0
 WIND_DOWN_SECONDS = 3.0
 #: How long an agent's first decision waits for its account to be read.
 READY_SECONDS = 20.0
-#: How long what this machine knows is given to reach the database before a decision counts as interrupted.
-TOLD_SECONDS = 20.0
-#: How long past the nonce window an order of a dead worker is waited for.
-GRACE_MS = 1_500
+#: How long a decision for an agent that nobody knows waits for that agent.
+UNKNOWN_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +75,24 @@ class Worker:
         recovery: Recovery,
         paper: PaperDesk,
         client_of: Callable[[str], Trader | None],
-        halted: Callable[[AgentDocument], Halt],
+        controls: Controls,
         limits: Limits,
         rules: WorkerRules,
+        adoption: Adoption,
     ) -> None:
         self._core, self._store, self._journal = core, store, journal
-        self._desk, self._ledger, self._executor, self._paper = desk, ledger, executor, paper
-        self._recovery = recovery
-        self._client_of, self._halted = client_of, halted
-        self._limits, self._rules = limits, rules
+        self._desk, self._executor, self.paper = desk, executor, paper
+        self._recovery, self._controls = recovery, controls
+        self._limits, self._rules, self._adoption = limits, rules, adoption
+        self._reports = Reports(core, journal)
+        self._queue = Queue(store, journal)
+        self._interrupted = Interrupted(
+            core, store, journal, ledger, executor, paper, client_of, self._reports, rules.nonce_window_s
+        )
         self._tasks = Tasks(core)
         self.held: dict[str, HeldLease] = {}
-        self._waiting: set[str] = set()
         self._fallen: set[str] = set()
+        self._adopted: set[str] = set()
         self._stopping = False
 
     async def run(self) -> None:
@@ -96,8 +100,9 @@ class Worker:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._renew())
-                tasks.create_task(self._look())
-                tasks.create_task(self._paper.run())
+                tasks.create_task(self._queue.look())
+                tasks.create_task(self._refuse_unknown())
+                tasks.create_task(self.paper.run())
                 tasks.create_task(self._snapshots())
         finally:
             await self._wind_down()
@@ -161,7 +166,7 @@ class Worker:
         # What it is in the middle of goes on to its end: no new risk can leave, and a position that was just
         # opened still gets its stop.
         self.held.pop(agent.agent_id, None)
-        self._paper.forget(agent.agent_id)
+        self.paper.forget(agent.agent_id)
         self._core.problem(
             "worker",
             f"{agent.name} is traded by another worker now; this one sends nothing more for it",
@@ -185,7 +190,7 @@ class Worker:
         agent = self._agent(agent_id)
         if agent is None:
             return None
-        book = self._paper.books.get(agent_id)
+        book = self.paper.books.get(agent_id)
         if agent.paper:
             balance = book.balance if book is not None and not book.shadow else None
         else:
@@ -205,23 +210,34 @@ class Worker:
 
     async def _settled(self, agent: AgentDocument) -> None:
         """Until nothing of this agent's account is unresolved, and the account was read."""
-        if agent.paper or not agent.user_address:
-            return
-        key = account_key(agent.user_address)
+        key = account_key(agent.user_address or "")
         await self._recovery.settled(key)
+        state, feed = self._core.state, user_feed(key)
         async with asyncio.timeout(READY_SECONDS):
-            while not ((account := self._core.state.accounts.get(key)) and account.told_at):
+            while not ((account := state.accounts.get(key)) and account.told_at):
+                if (known := state.feeds.get(feed)) and known.state == "off":
+                    return  # it cannot be read, and that was said
                 await asyncio.sleep(POLL_SECONDS)
 
     # Decisions
 
-    async def _look(self) -> None:
+    async def _refuse_unknown(self) -> None:
+        """Refuse the decisions that no worker will ever take: their agents do not exist."""
+        reason = "no agent has the id in agentId"
         while True:
+            await asyncio.sleep(UNKNOWN_SECONDS)
+            fields = {"state": "refused", "reasons": [reason], "finishedAt": now_ms()}
+            before = now_ms() - int(UNKNOWN_SECONDS * 1000)
             try:
-                self._waiting = await self._store.agents_with_decisions()
+                # Asked for anew: what this process last heard of the agents may be old.
+                known = [a.agent_id for a in await self._store.load_agents()]
+                refused = await self._store.refuse_unknown(known, before, fields)
             except StoreError:
-                self._waiting = set()
-            await asyncio.sleep(POLL_SECONDS)
+                continue
+            for decision_id in refused:
+                words = f"decision {decision_id} was refused: {reason}"
+                error = ErrorRaised(now_ms(), "decision", words, remedy="correct the decision maker")
+                await self._reports.keep(error)
 
     def _agent(self, agent_id: str) -> AgentDocument | None:
         agent = self._core.state.agents.get(agent_id)
@@ -237,14 +253,21 @@ class Worker:
         agent = self._agent(agent_id)
         if agent is None:
             return
-        with contextlib.suppress(TimeoutError):  # the safeguards refuse what cannot be known
-            await self._settled(agent)
+        self._adopted.discard(agent_id)
+        # Until the database has said who is halted, nobody here knows.
+        while not self._controls.known and not self._over(held):
+            await asyncio.sleep(POLL_SECONDS)
         await self._opened(agent, held)
-        settling = asyncio.create_task(self._interrupted(agent, held))
+        await self._prepared(agent, held)
+        settling = asyncio.create_task(
+            self._interrupted.close_all(agent, held, await self._begun(agent, held))
+        )
         try:
-            while not held.lost and not self._stopping:
+            while not self._over(held):
                 agent = self._agent(agent_id)
-                taken = await self._take(agent, held) if agent is not None and held.valid else None
+                if agent is not None:
+                    await self._prepared(agent, held)
+                taken = await self._queue.take(agent, held) if agent is not None and held.valid else None
                 if agent is None or taken is None:
                     await asyncio.sleep(POLL_SECONDS)
                     continue
@@ -253,51 +276,75 @@ class Worker:
             settling.cancel()
             await asyncio.wait({settling})
 
+    async def _begun(self, agent: AgentDocument, held: HeldLease) -> list[QueuedDecision]:
+        while not self._over(held):
+            try:
+                return await self._interrupted.here(agent)
+            except StoreError as error:
+                self._core.problem("journal", str(error), remedy=error.remedy)
+                await asyncio.sleep(RENEW_SECONDS)
+        return []
+
+    def _over(self, held: HeldLease) -> bool:
+        return held.lost or self._stopping
+
+    async def _prepared(self, agent: AgentDocument, held: HeldLease) -> None:
+        """Once a real agent: until all is known that was ordered for it, by whomever."""
+        if agent.paper or agent.agent_id in self._adopted:
+            return
+        while not self._over(held):
+            try:
+                epoch = held.lease.epoch
+                self._recovery.add(await self._adoption.agent(agent.agent_id, epoch=epoch, now=True))
+                break
+            except StoreError:
+                await asyncio.sleep(RENEW_SECONDS)
+        with contextlib.suppress(TimeoutError):  # the safeguards refuse what cannot be known
+            await self._settled(agent)
+        self._adopted.add(agent.agent_id)
+
     async def _opened(self, agent: AgentDocument, held: HeldLease) -> None:
         """The agent's paper book, read once: what comes later must not need the database."""
         while not held.lost and not self._stopping:
             try:
-                await self._paper.book(agent)
+                await self.paper.book(agent)
                 return
             except StoreError:
                 await asyncio.sleep(RENEW_SECONDS)
 
-    async def _take(self, agent: AgentDocument, held: HeldLease) -> QueuedDecision | None:
-        claim = {"owner": held.lease.owner, "epoch": held.lease.epoch, "at": now_ms()}
-        local = await self._journal.claim(agent.name, claim)
-        if local is not None:
-            made = int(local.get("timestamp", 0))
-            return QueuedDecision(str(local["_id"]), agent.agent_id, local.get("decision", {}), made)
-        if agent.agent_id not in self._waiting:
-            return None
-        try:
-            return await self._store.claim_decision(held.lease, now_ms())
-        except StoreError:
-            return None
-
     async def _carry_out(self, agent: AgentDocument, taken: QueuedDecision, held: HeldLease) -> None:
         started = now_ms()
+        state = ""
         try:
-            decision = parse_decision(
-                taken.raw, decision_id=taken.decision_id, agent_id=agent.agent_id, made_at=taken.made_at
-            )
-            old = (started - taken.made_at) / 1000
-            if taken.made_at and old > self._rules.decision_max_age_s:
-                reason = f"the decision is {old:.0f} s old, more than {self._rules.decision_max_age_s} s"
-                return await self._finish(agent, taken, "stale", Outcome("refused", (reason,)), started)
-            if not held.valid:
-                return await self._finish(
-                    agent,
-                    taken,
-                    "failed",
-                    Outcome("failed", ("the lease was lost before it began",)),
-                    started,
+            if why := self._too_old(taken, started):
+                state, outcome = "stale", Outcome("refused", (why,))
+            elif not held.valid:
+                outcome = Outcome("failed", ("the lease was lost before it began",))
+            else:
+                decision = parse_decision(
+                    taken.raw, decision_id=taken.decision_id, agent_id=agent.agent_id, made_at=taken.made_at
                 )
-            outcome = await self._execute(agent, decision, held)
+                outcome = await self._execute(agent, decision, held)
         except DecisionRefused as refused:
             outcome = Outcome("refused", refused.reasons)
-        await self._finish(agent, taken, outcome.state, outcome, started)
-        return None
+        except Exception as error:  # the wall: a decision is never left half done without a word
+            log.exception("a decision broke", decision=taken.decision_id, agent=agent.name)
+            outcome = Outcome(
+                "failed",
+                (f"something unexpected: {type(error).__name__}: {error}",),
+                remedy="look at the agent's orders and positions; please report it, the log has the details",
+            )
+        await self._reports.finish(agent, taken, state or outcome.state, outcome, started)
+        if outcome.fall_back and not agent.paper:
+            await self._fall_back(agent)
+
+    def _too_old(self, taken: QueuedDecision, now: int) -> str:
+        if not taken.made_at:
+            return "the decision does not say when it was made (timestamp): it may be of any age"
+        old = (now - taken.made_at) / 1000
+        if old > self._rules.decision_max_age_s:
+            return f"the decision is {old:.0f} s old, more than {self._rules.decision_max_age_s} s"
+        return ""
 
     async def _execute(self, agent: AgentDocument, decision: Decision, held: HeldLease) -> Outcome:
         if agent.paper:
@@ -308,11 +355,11 @@ class Worker:
 
     async def _on_paper(self, agent: AgentDocument, decision: Decision) -> Outcome:
         try:
-            book = await self._paper.book(agent)
+            book = await self.paper.book(agent)
         except StoreError as error:
             return Outcome("failed", (f"the paper positions cannot be read: {error}",))
         state, symbol = self._core.state, symbol_of(decision.coin)
-        halt = self._halted(agent)
+        halt = self._controls.halted(agent)
         if decision.signal == "close" and book.share(symbol):
             if halt.words and not halt.reducing:
                 return Outcome("refused", (f"halted: {halt.words}",))
@@ -347,7 +394,7 @@ class Worker:
         if outcome.state == "refused" or outcome.plan is None or outcome.plan.side is None:
             return
         try:
-            book = await self._paper.book(agent)
+            book = await self.paper.book(agent)
         except StoreError as error:
             self._core.problem("worker", f"{agent.name}: its paper account is not kept now: {error}")
             return
@@ -356,151 +403,18 @@ class Worker:
         else:
             await book.leave(outcome.plan.symbol)
 
-    async def _finish(
-        self, agent: AgentDocument, taken: QueuedDecision, state: str, outcome: Outcome, started: int
-    ) -> None:
-        at = now_ms()
-        fields: dict[str, Any] = {
-            "state": state,
-            "reasons": list(outcome.reasons),
-            "finishedAt": at,
-            "latencyMs": at - started,
-            "result": _result(outcome),
-        }
-        await self._journal.note("decision", at, {"decision_id": taken.decision_id, "fields": fields})
-        if state != "done":
-            await self._say(agent, taken, state, outcome, at)
-        if outcome.fall_back and not agent.paper:
-            await self._fall_back(agent)
-
-    async def _say(
-        self, agent: AgentDocument, taken: QueuedDecision, state: str, outcome: Outcome, at: int
-    ) -> None:
-        source = "safeguard" if outcome.verdicts and state == "refused" else "decision"
-        reasons = "; ".join(outcome.reasons) or "no reason was given"
-        error = ErrorRaised(
-            at,
-            source,
-            f"{agent.name}: {_named(taken.raw)} {_WORDS[state]}: {reasons}",
-            agent=agent.name,
-            code=_code(outcome),
-            remedy=_REMEDIES[state],
-        )
-        self._core.emit(error)
-        await self._journal.error(error)
-
     async def _fall_back(self, agent: AgentDocument) -> None:
+        """The agent goes on on paper; what it holds at the exchange stays there, and is watched."""
         self._fallen.add(agent.agent_id)
-        await self._journal.note("mode", now_ms(), {"agent_id": agent.agent_id, "paper": True})
+        account = self._core.state.accounts.get(account_key(agent.user_address or ""))
+        symbols = sorted({key[0] for key in account.positions}) if account is not None else []
+        left = [s for s in symbols if self._executor.share(agent, s)]
+        mode = {"agent_id": agent.agent_id, "paper": True, **({"keeps": True} if left else {})}
+        await self._reports.note("mode", mode)
+        held = f"; it still holds {', '.join(left)} at the exchange, which is watched" if left else ""
         self._core.problem(
             "worker",
-            f"{agent.name} goes on on paper: an order of it failed",
+            f"{agent.name} goes on on paper: an order of it failed{held}",
             agent=agent.name,
             remedy="look at its errors and positions, then flip it back to real",
         )
-
-    # What another worker began
-
-    async def _interrupted(self, agent: AgentDocument, held: HeldLease) -> None:
-        """Close the decisions that a dead worker claimed: done if their order is there, else never carried
-        out. None of them is begun again."""
-        taken_at = now_ms()
-        # What a worker of this machine finished may not have reached the database when it died.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(TOLD_SECONDS):
-                while await self._journal.counts(MARK):
-                    await asyncio.sleep(POLL_SECONDS)
-        try:
-            left = await self._store.interrupted_decisions(held.lease)
-        except StoreError:
-            return
-        for queued in left:
-            await self._close_interrupted(agent, queued, taken_at)
-
-    async def _close_interrupted(self, agent: AgentDocument, queued: QueuedDecision, taken_at: int) -> None:
-        found = await self._order_of(agent, queued, taken_at)
-        if found is None:
-            reasons = ("its worker died; no order of it is at the exchange, and it is not carried out again",)
-            await self._finish(agent, queued, "interrupted", Outcome("failed", reasons), taken_at)
-            return
-        reasons = (f"its worker died after {found} was placed: look at its stop and target",)
-        await self._finish(agent, queued, "interrupted", Outcome("failed", reasons), taken_at)
-
-    async def _order_of(self, agent: AgentDocument, queued: QueuedDecision, taken_at: int) -> str | None:
-        """The order a dead worker placed for a decision, once none can come any more."""
-        if agent.paper:
-            book = await self._paper.book(agent)
-            return "a paper position" if book.has(queued.decision_id) else None
-        await self._ledger.refresh()
-        mine = self._ledger.of_decision(queued.decision_id)
-        for record in mine:
-            if record.purpose in ("entry", "close") and record.state not in NEVER_THERE | UNRESOLVED:
-                return record.client_order_id
-        client = self._client_of(agent.user_address or "")
-        if (mine and not any(r.unresolved for r in mine)) or client is None:
-            return None
-        closes_at = taken_at + self._rules.nonce_window_s * 1000 + GRACE_MS
-        await asyncio.sleep(max(0, closes_at - now_ms()) / 1000)
-        symbol = symbol_of(str(_arguments(queued.raw).get("coin", "")))
-        purposes: tuple[Purpose, ...] = ("entry", "close")
-        for purpose in purposes:
-            name = client_order_id(agent.agent_id, purpose, queued.epoch, queued.decision_id)
-            try:
-                return (await client.order(symbol, client_order_id=name)).client_order_id
-            except AsterError:
-                continue
-        return None
-
-
-_WORDS = {
-    "refused": "was refused",
-    "failed": "failed",
-    "stale": "came too late",
-    "interrupted": "was interrupted",
-}
-_REMEDIES = {
-    "refused": "the agent goes on; change the decision or the safeguard's setting",
-    "failed": "nothing is sent again; look at the order and the position",
-    "stale": "was the worker stopped? the agent decides anew",
-    "interrupted": "look at the agent's positions and protective orders",
-}
-
-
-def _arguments(raw: Mapping[str, Any]) -> Mapping[str, Any]:
-    nested = raw.get("trade_signal_args")
-    return nested if isinstance(nested, Mapping) else raw
-
-
-def _named(raw: Mapping[str, Any]) -> str:
-    arguments = _arguments(raw)
-    text = f"{arguments.get('signal', '?')} {arguments.get('coin', '?')}"
-    return " ".join(text.split())[:40]
-
-
-def _code(outcome: Outcome) -> str:
-    """The exchange's code, or the name of the safeguard that tripped."""
-    codes = (r.error_code for r in outcome.orders if r.error_code)
-    return next(codes, next((v.name for v in outcome.verdicts if not v.ok), ""))
-
-
-def _result(outcome: Outcome) -> dict[str, Any]:
-    plan = outcome.plan
-    shown: dict[str, Any] = {
-        "orders": [r.client_order_id for r in outcome.orders],
-        "safeguards": [{"name": v.name, "ok": v.ok, "message": v.message} for v in outcome.verdicts],
-    }
-    if plan is not None and plan.side is not None:
-        shown |= {
-            "symbol": plan.symbol,
-            "side": plan.side,
-            "quantity": str(plan.quantity),
-            "mark": str(plan.mark),
-        }
-    executed = [r for r in outcome.orders if r.executed and r.purpose in ("entry", "close")]
-    if executed:
-        shown |= {
-            "executed": str(sum((r.executed for r in executed), ZERO)),
-            "averagePrice": str(executed[0].average_price),
-            "slippageBp": str(executed[0].slippage_bp) if executed[0].slippage_bp is not None else None,
-        }
-    return shown

@@ -115,6 +115,29 @@ class Journal:
         """
         return await self._run(lambda: self._files.claim(agent, claim))
 
+    async def begin(self, decision_id: str, agent: str, document: Mapping[str, Any]) -> bool:
+        """Begin a decision that was queued elsewhere; False when it was begun on this machine before."""
+        return await self._run(lambda: self._files.begin(decision_id, agent, document))
+
+    async def begun(self, agent: str) -> list[Mapping[str, Any]]:
+        """The decisions of an agent (by name) that were begun on this machine and did not end, oldest
+        first."""
+        return await self._run(lambda: self._files.begun(agent))
+
+    async def finish(self, decision_id: str, agent: str, made_at: int, at: int, fields: Any) -> None:
+        """A decision of an agent (by name), made at a time, ended: the database is to be told ``fields``."""
+        await self._run(lambda: self._files.finish(decision_id, agent, made_at, at, fields))
+
+    async def forget(self, decision_id: str, agent: str, made_at: int) -> None:
+        """A decision that was begun here is somebody else's: nothing is told of it."""
+        await self._run(lambda: self._files.forget(decision_id, agent, made_at))
+
+    async def adopt(self, orders: Sequence[tuple[OrderRecord, Mapping[str, Any]]]) -> list[OrderRecord]:
+        """Take what another machine's journal told of orders that this one does not know, each with what it
+        had told so far; those that are new here. What is unresolved of them is this process's to find out."""
+        mine = [(replace(record, owner=self.owner), told) for record, told in orders]
+        return await self._run(lambda: self._files.adopt(mine))
+
     async def order(self, client_order_id: str) -> OrderRecord | None:
         """One order."""
         return await self._run(lambda: self._files.order(client_order_id))

@@ -239,6 +239,26 @@ class JournalFile:
                 )
                 _insert(database, r.intent_at, r.client_order_id, "intent", text)
 
+    def adopt(self, orders: Sequence[tuple[OrderRecord, Mapping[str, Any]]]) -> None:
+        """Write down orders of another machine, each with what that had told of it, all or none."""
+        with self._transaction() as database:
+            for r, told in orders:
+                data = as_data(r)
+                database.execute(
+                    "insert into orders values (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        r.client_order_id,
+                        r.account,
+                        r.agent_id,
+                        r.symbol,
+                        r.state,
+                        r.owner,
+                        r.intent_at,
+                        _json(data),
+                    ),
+                )
+                _insert(database, r.intent_at, r.client_order_id, "adopted", _json({**data, "told": told}))
+
     def append(self, lines: Sequence[Line]) -> None:
         """Write down what became of orders, all or nothing; those of other files are strays here."""
         with self._transaction() as database:
@@ -437,7 +457,7 @@ def added_up(lines: Iterable[Entry]) -> tuple[OrderRecord | None, list[Entry]]:
     record: OrderRecord | None = None
     once: dict[str, Entry] = {}
     for line in lines:
-        if line.kind == "intent":
+        if line.kind in ("intent", "adopted"):
             record = from_data(line.data)
         elif record is None:
             continue

@@ -109,6 +109,17 @@ class JournalFiles:
                 raise used_already(f"{found[0]} in {file.path.name}")
         self._write(lambda file: file.intend(records))
 
+    def adopt(self, orders: Sequence[tuple[OrderRecord, Mapping[str, Any]]]) -> list[OrderRecord]:
+        """Write down orders of another machine, those that nobody here knows; which they were."""
+        names = [record.client_order_id for record, _ in orders]
+        known = {name for _, found in self._ask(lambda file: file.known(names)) for name in found}
+        fresh = [(r, told) for r, told in orders if r.client_order_id not in known]
+        if fresh:
+            self._write(lambda file: file.adopt(fresh))
+        # Found out by whoever adopted them: not as what a dead process of this machine left.
+        self._told |= {record.client_order_id for record, _ in fresh}
+        return [record for record, _ in fresh]
+
     def append(self, lines: Sequence[Line]) -> list[OrderRecord]:
         """Write down what became of orders; an order of another process's file after a moment, and only if
         that process has not."""
@@ -269,6 +280,23 @@ class JournalFiles:
 
     def _note_queued(self, document: Mapping[str, Any], **more: Any) -> None:
         self.note(int(document.get("timestamp", 0)), "queued", {**document, "state": "local", **more})
+
+    def begin(self, decision_id: str, agent: str, document: Mapping[str, Any]) -> bool:
+        """Begin a decision of another queue; False when it was begun before."""
+        return self._queue.begin(decision_id, agent, document)
+
+    def begun(self, agent: str) -> list[Mapping[str, Any]]:
+        """What was begun for an agent and did not end."""
+        return self._queue.begun(agent)
+
+    def finish(self, decision_id: str, agent: str, made_at: int, at: int, fields: Mapping[str, Any]) -> None:
+        """A decision ended."""
+        self.note(at, "decision", {"decision_id": decision_id, "fields": fields})
+        self._queue.end(decision_id, agent, made_at)
+
+    def forget(self, decision_id: str, agent: str, made_at: int) -> None:
+        """A decision is somebody else's."""
+        self._queue.end(decision_id, agent, made_at)
 
     def take_turn(self, name: str, now: int, span_ms: int) -> bool:
         """Take a turn, or go on with it."""

@@ -17,25 +17,28 @@ from pathlib import Path
 from typing import Any
 
 #: What was taken is kept so long, so that the same again is not queued.
-KEPT_SECONDS = 86_400.0
+KEPT_SECONDS, SWEEP_SECONDS = 86_400.0, 600.0
 
 
 class LocalQueue:
-    """Decisions that wait on this machine: one file each, and who renames it has it."""
+    """Decisions that wait on this machine, one file each: who links it among those that were begun has it.
+
+    Decisions of another queue are begun here, too, so that none is begun twice. ``….json`` was begun,
+    ``….done`` has ended.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._waiting = folder / "queue"
         self._taken = folder / "taken"
+        self._swept_at = -SWEEP_SECONDS
 
     def put(self, decision_id: str, agent: str, document: Mapping[str, Any]) -> None:
         """Queue a decision for an agent (by name), on the disk when this returns; the same again does
         nothing."""
-        for folder in (self._waiting, self._taken):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._sweep()
-        name = f"{_tag(agent)}-{int(document.get('timestamp', 0)):015d}-{_hashed(decision_id)}.json"
-        if not (self._taken / name).exists():
-            _write(self._waiting / name, document)
+        self._make()
+        name = _name(decision_id, agent, int(document.get("timestamp", 0)))
+        if not self._was_begun(name):
+            _write(self._waiting / f"{name}.json", document)
 
     def take(self, agent: str) -> Mapping[str, Any] | None:
         """The oldest decision for an agent; each is taken once."""
@@ -45,14 +48,57 @@ class LocalQueue:
             return None
         tag = _tag(agent)
         for name in (n for n in names if n.startswith(f"{tag}-") and n.endswith(".json")):
-            try:
-                os.rename(self._waiting / name, self._taken / name)
-            except FileNotFoundError:
-                continue  # another process was faster
+            taken = not self._was_begun(name.removesuffix(".json"))
+            if taken:
+                try:
+                    os.link(self._waiting / name, self._taken / name)
+                except FileExistsError:
+                    taken = False  # another process was faster
+                except FileNotFoundError:
+                    continue
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._waiting / name)
+            if not taken:
+                continue
             for folder in (self._taken, self._waiting):
                 _sync_folder(folder)  # taken once, even if the power fails now
             return dict(json.loads((self._taken / name).read_text(encoding="utf-8")))
         return None
+
+    def begin(self, decision_id: str, agent: str, document: Mapping[str, Any]) -> bool:
+        """Begin a decision that was queued elsewhere; False when it was begun here before."""
+        self._make()
+        name = _name(decision_id, agent, int(document.get("timestamp", 0)))
+        if self._was_begun(name):
+            return False
+        return _write(self._taken / f"{name}.json", document, new=True)
+
+    def begun(self, agent: str) -> list[Mapping[str, Any]]:
+        """What was begun for an agent and did not end, oldest first."""
+        try:
+            names = sorted(os.listdir(self._taken))
+        except FileNotFoundError:
+            return []
+        tag = _tag(agent)
+        mine = [n for n in names if n.startswith(f"{tag}-") and n.endswith(".json")]
+        return [dict(json.loads((self._taken / n).read_text(encoding="utf-8"))) for n in mine]
+
+    def end(self, decision_id: str, agent: str, made_at: int) -> None:
+        """A decision ended; it is not begun again."""
+        name = _name(decision_id, agent, made_at)
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(self._taken / f"{name}.json", self._taken / f"{name}.done")
+
+    def _was_begun(self, name: str) -> bool:
+        return any((self._taken / f"{name}.{end}").exists() for end in ("json", "done"))
+
+    def _make(self) -> None:
+        for folder in (self._waiting, self._taken):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        now = time.monotonic()
+        if now - self._swept_at > SWEEP_SECONDS:
+            self._swept_at = now
+            self._sweep()
 
     def _sweep(self) -> None:
         old = time.time() - KEPT_SECONDS
@@ -156,6 +202,10 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _name(decision_id: str, agent: str, made_at: int) -> str:
+    return f"{_tag(agent)}-{made_at:015d}-{_hashed(decision_id)}"
 
 
 def _tag(agent: str) -> str:

@@ -7,7 +7,7 @@ line, or a document id that was chosen when it happened.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -22,6 +22,9 @@ from aster_tui.store.mongo import MongoWriter, exact_values, ids
 _FLIPS = 20
 #: A decision that nobody took yet; one without a state was written by another program.
 QUEUED = ("queued", None)
+#: The state of an order that executes no more.
+DONE = "done"
+AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,25 @@ class TradingStore(MongoWriter):
         found = await self._do(lambda: decisions.distinct("agentId", query, maxTimeMS=self._timeout_ms))
         return {str(agent_id) for agent_id in found}
 
+    async def refuse_unknown(
+        self, known: Collection[str], before: int, fields: Mapping[str, Any]
+    ) -> list[str]:
+        """Refuse the decisions for agents that do not exist and that were made before a time (Unix ms); their
+        ids."""
+        decisions = (await self._database()).decisions
+        names = [form for agent_id in known for form in ids(agent_id)]
+        old = {"$or": [{"timestamp": {"$lt": before}}, {"timestamp": {"$not": {"$type": "number"}}}]}
+        query = {"state": {"$in": list(QUEUED)}, "agentId": {"$nin": names}, **old}
+        cursor = decisions.find(query, {"_id": 1}, max_time_ms=self._timeout_ms).limit(AT_ONCE)
+        update = {"$set": {**exact_values(fields), "updatedAt": datetime.now(UTC)}}
+        refused = []
+        for row in await self._do(lambda: cursor.to_list(None)):
+            one = {"_id": row["_id"], "state": {"$in": list(QUEUED)}}
+            done = await self._do(lambda o=one: decisions.update_one(o, update))  # type: ignore[misc]
+            if done.modified_count:
+                refused.append(str(row["_id"]))
+        return refused
+
     async def claim_decision(self, lease: Lease, at: int) -> QueuedDecision | None:
         """Take the oldest waiting decision of an agent, for this lease only; None when there is none."""
         decisions = (await self._database()).decisions
@@ -93,6 +115,29 @@ class TradingStore(MongoWriter):
             )
         )
         return None if found is None else _queued(found, lease.agent_id)
+
+    async def claimed_decisions(self, lease: Lease) -> list[QueuedDecision]:
+        """What is claimed for this lease and not finished, oldest first: a claim may hold although its answer
+        was lost."""
+        decisions = (await self._database()).decisions
+        mine = {"claim.owner": lease.owner, "claim.epoch": lease.epoch}
+        query = {"agentId": {"$in": ids(lease.agent_id)}, "state": "claimed", **mine}
+        cursor = decisions.find(query, max_time_ms=self._timeout_ms).sort([("timestamp", 1), ("_id", 1)])
+        return [_queued(raw, lease.agent_id) for raw in await self._do(lambda: cursor.to_list(None))]
+
+    async def claim_local(self, decision_id: str, lease: Lease, at: int) -> bool:
+        """Mark a decision that was queued on this machine as taken; False when the database says that
+        somebody has it already. One that the database was not told of yet is free."""
+        decisions = (await self._database()).decisions
+        key = {"_id": {"$in": ids(decision_id)}}
+        claim = {"owner": lease.owner, "epoch": lease.epoch, "at": at}
+        update = {"$set": {"state": "claimed", "claim": claim, "updatedAt": datetime.now(UTC)}}
+        mine = {"state": "claimed", "claim.owner": lease.owner, "claim.epoch": lease.epoch}
+        # The journal may have told of this claim already.
+        free = {**key, "$or": [{"state": {"$in": [*QUEUED, "local"]}}, mine]}
+        if (await self._do(lambda: decisions.update_one(free, update))).matched_count:
+            return True
+        return await self._do(lambda: decisions.find_one(key, {"_id": 1})) is None
 
     async def interrupted_decisions(self, lease: Lease) -> list[QueuedDecision]:
         """Decisions that earlier holders of the agent claimed and never finished, oldest first."""
@@ -192,12 +237,18 @@ class TradingStore(MongoWriter):
         self, document: Mapping[str, Any], history: Sequence[Mapping[str, Any]], lines: int
     ) -> None:
         """One order as so many lines of the journal have it. What fewer lines said never replaces what more
-        said: it may be written by two processes at once, and again, in any order."""
+        said: it may be written by two processes at once, and again, in any order. Nor does what one machine
+        tells late undo the end that another saw."""
         from pymongo.errors import DuplicateKeyError
 
         orders = (await self._database()).orders
         now = datetime.now(UTC)
-        query = {"clientOrderId": document["clientOrderId"], "lines": {"$not": {"$gte": lines}}}
+        query: dict[str, Any] = {
+            "clientOrderId": document["clientOrderId"],
+            "lines": {"$not": {"$gte": lines}},
+        }
+        if document.get("state") != DONE:
+            query["state"] = {"$ne": DONE}
         told = {"history": [exact_values(entry) for entry in history], "lines": lines}
         update = {
             "$set": {**exact_values(document), **told, "updatedAt": now},
@@ -208,9 +259,25 @@ class TradingStore(MongoWriter):
             try:
                 await orders.update_one(query, update, upsert=True)
             except DuplicateKeyError:
-                return  # as much or more was written before, by us or by another process of this machine
+                return  # as much or more was written before
 
         await self._do(write)
+
+    async def orders_of(
+        self, agent_id: str, *, since: int, known: Collection[str]
+    ) -> list[Mapping[str, Any]]:
+        """An agent's orders since a time (Unix ms) but for those that are known, oldest first."""
+        orders = (await self._database()).orders
+        query = {"agentId": {"$in": ids(agent_id)}, "timestamp": {"$gte": since}}
+        names = orders.find(query, {"clientOrderId": 1}, max_time_ms=self._timeout_ms)
+        found = {str(row.get("clientOrderId")) for row in await self._do(lambda: names.to_list(None))}
+        missing = sorted(found - set(known))
+        rows: list[Mapping[str, Any]] = []
+        for begin in range(0, len(missing), AT_ONCE):
+            query = {"clientOrderId": {"$in": missing[begin : begin + AT_ONCE]}}
+            cursor = orders.find(query, max_time_ms=self._timeout_ms)
+            rows += await self._do(lambda c=cursor: c.to_list(None))  # type: ignore[misc]
+        return sorted(rows, key=lambda row: row.get("timestamp") or 0)
 
     async def record_error(self, key: str, document: Mapping[str, Any]) -> None:
         """One error, under a key of its own."""
@@ -229,13 +296,18 @@ class TradingStore(MongoWriter):
     async def exit_paper(
         self, position_id: str, fields: Mapping[str, Any], trade: Mapping[str, Any], *, shadow: bool = False
     ) -> None:
-        """Close a paper position, with its exit trade."""
+        """Close a paper position, with its exit trade: none where somebody else had closed it before."""
         database = await self._database()
         positions = database.shadows if shadow else database.positions
-        query = {"_id": {"$in": ids(position_id)}, "status": {"$ne": "closed"}}
-        update = {"$set": {**fields, "updatedAt": datetime.now(UTC)}}
-        await self._do(lambda: positions.update_one(query, update))
-        if not shadow:
+        key = {"_id": {"$in": ids(position_id)}}
+        # The position says which trade closed it, so that doing this again is doing it once.
+        closing = {} if shadow else {"exitTradeId": str(trade["_id"])}
+        update = {"$set": {**fields, **closing, "updatedAt": datetime.now(UTC)}}
+        await self._do(lambda: positions.update_one({**key, "status": {"$ne": "closed"}}, update))
+        if shadow:
+            return
+        known = await self._do(lambda: positions.find_one(key, {"exitTradeId": 1}))
+        if known is None or known.get("exitTradeId") == closing["exitTradeId"]:
             await self._insert_once("trades", trade)
 
     # Agents
@@ -264,22 +336,37 @@ class TradingStore(MongoWriter):
         active = [active_position(p, marks.get(symbol_of(p.coin), p.entry_price)) for p in positions]
         await self._set_agent(agent_id, {**figures, "activePositions": active})
 
-    async def set_paper(self, agent_id: str, paper: bool, *, line: str = "") -> None:
+    async def set_paper(
+        self, agent_id: str, paper: bool, *, keeps: bool | None = None, line: str = ""
+    ) -> None:
         """Flip an agent: it is real only where ``isPaperTrading`` is exactly false.
 
         Args:
+            keeps: whether it leaves real positions that are to be watched.
             line: the journal's line that says so; the same line again changes nothing.
         """
+        fields: dict[str, Any] = {"isPaperTrading": paper}
+        if keeps is not None:
+            fields["asterKeepsPositions"] = keeps
         if not line:
-            await self._set_agent(agent_id, {"isPaperTrading": paper})
+            await self._set_agent(agent_id, fields)
             return
         agents = (await self._database()).agents
         query = {"_id": {"$in": ids(agent_id)}, "asterFlips": {"$ne": line}}
         update = {
-            "$set": {"isPaperTrading": paper, "updatedAt": datetime.now(UTC)},
+            "$set": {**fields, "updatedAt": datetime.now(UTC)},
             "$push": {"asterFlips": {"$each": [line], "$slice": -_FLIPS}},
         }
         await self._do(lambda: agents.update_one(query, update))
+
+    async def open_decisions(self, decision_ids: Collection[str]) -> set[str]:
+        """Which of some decisions have not ended as far as the database knows."""
+        decisions = (await self._database()).decisions
+        forms = [form for decision_id in decision_ids for form in ids(decision_id)]
+        query = {"_id": {"$in": forms}, "finishedAt": {"$exists": True}}
+        cursor = decisions.find(query, {"_id": 1}, max_time_ms=self._timeout_ms)
+        ended = {str(row["_id"]) for row in await self._do(lambda: cursor.to_list(None))}
+        return set(decision_ids) - ended
 
     async def add_snapshots(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Balance snapshots, one per agent."""
@@ -327,18 +414,24 @@ def _own_id(key: Any) -> Any:
 def _queued(raw: Mapping[str, Any], agent_id: str) -> QueuedDecision:
     decision = raw.get("decision")
     claim = raw.get("claim") or {}
-    created = raw.get("createdAt")
-    made = raw.get("timestamp")
-    if not isinstance(made, int | float) or isinstance(made, bool):
-        made = created.timestamp() * 1000 if isinstance(created, datetime) else 0
     return QueuedDecision(
         decision_id=str(raw["_id"]),
         agent_id=agent_id,
         raw=decision if isinstance(decision, Mapping) else raw,
-        made_at=int(made),
+        made_at=_made_at(raw),
         epoch=int(claim.get("epoch", 0)),
         claimed_at=int(claim.get("at", 0)),
     )
+
+
+def _made_at(raw: Mapping[str, Any]) -> int:
+    """When a decision was made, Unix ms: what it says, else when it was written; 0 where nothing tells."""
+    for told in (raw.get("timestamp"), raw.get("createdAt"), getattr(raw["_id"], "generation_time", None)):
+        if isinstance(told, datetime):
+            return int(told.timestamp() * 1000)
+        if isinstance(told, int | float) and not isinstance(told, bool) and told == told and abs(told) < 1e15:
+            return int(told)
+    return 0
 
 
 def trading_store(uri: str, database: str, timeout_s: float = 5.0) -> TradingStore:

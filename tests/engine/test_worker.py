@@ -3,77 +3,18 @@ database."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 from bson import ObjectId
 
-from aster_tui.config import Settings
-from aster_tui.practice.options import PracticeOptions
-from aster_tui.practice.server import PracticeExchange
 from tests import rig
+from tests.engine.desk import LONG, PROTECTED, Desk, desk
+
+__all__ = ["desk"]
 
 D = Decimal
-LOOSE = {"orders_per_minute": 0, "duplicate_seconds": 0, "max_positions": 20, "max_order_percent": 20}
-
-
-@dataclass
-class Desk:
-    """A practice exchange, a database and the settings of a worker between them."""
-
-    exchange: PracticeExchange
-    database: Any
-    settings: Settings
-    environment: dict[str, str]
-    agents: dict[str, str] = field(default_factory=dict)
-
-    def add(self, name: str, account: dict[str, str] | None = None, **more: Any) -> None:
-        document = rig.agent_document(name, account, **more)
-        self.agents[name] = str(self.database.agents.insert_one(document).inserted_id)
-        if account is not None:
-            self.environment |= rig.keys(**{name: account})
-
-    def decide(self, name: str, **arguments: Any) -> ObjectId:
-        document = {
-            "agentId": self.agents[name],
-            "agentName": name,
-            "decision": {"trade_signal_args": arguments},
-            "timestamp": time.time_ns() // 1_000_000,
-        }
-        found: ObjectId = self.database.decisions.insert_one(document).inserted_id
-        return found
-
-    def decision(self, key: ObjectId) -> dict[str, Any]:
-        found: dict[str, Any] = self.database.decisions.find_one({"_id": key})
-        return found
-
-    async def ended(self, key: ObjectId) -> dict[str, Any]:
-        await rig.until(lambda: "finishedAt" in self.decision(key), f"decision {self.decision(key)} ends")
-        return self.decision(key)
-
-    def amount(self, account: dict[str, str], symbol: str) -> Decimal:
-        return self.exchange.exchange.accounts[account["user"].lower()].position(symbol).amount
-
-    def open_orders(self, account: dict[str, str]) -> list[Any]:
-        return [*self.exchange.exchange.books[account["user"].lower()].open.values()]
-
-
-@pytest.fixture
-async def desk(tmp_path: Path, mongo_uri: str, mongo_database: str, raw_database: Any) -> AsyncIterator[Desk]:
-    async with PracticeExchange(PracticeOptions(accounts=3, volatility=D(0))) as exchange:
-        chosen = rig.settings(
-            tmp_path, exchange.rest_url, exchange.ws_url, mongo_uri, mongo_database, **LOOSE
-        )
-        yield Desk(exchange, raw_database, chosen, {})
-
-
-LONG = {"coin": "BTC", "signal": "long", "size_usd": 180.0, "leverage": 5}
-PROTECTED = {**LONG, "stop_loss": 95000.0, "profit_target": 99000.0}
 
 
 async def test_a_long_with_its_protection_and_its_close(desk: Desk) -> None:
@@ -151,7 +92,7 @@ async def test_a_position_that_cannot_be_protected_is_closed_at_once(desk: Desk)
         assert "stop was not placed: it would trigger at once" in done["reasons"][0]
         assert desk.amount(account, "BTCUSDT") == 0
         assert desk.open_orders(account) == []
-        assert "BTCUSDT is not protected" in rig.errors(engine)
+        await rig.until(lambda: "BTCUSDT is not protected" in rig.errors(engine))
         await rig.until(
             lambda: desk.database.agents.find_one({"name": "Real"})["isPaperTrading"] is True, "falls back"
         )

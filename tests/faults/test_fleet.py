@@ -164,7 +164,7 @@ async def at_work(
     with rig.running(settings, environment, working=True) as engine:
         body: Any = await rig.until(lambda: engine._body)
         room = body.room
-        await rig.until(lambda: room.worker and len(room.worker._paper.books) == AGENTS, "all served")
+        await rig.until(lambda: room.worker and len(room.worker.paper.books) == AGENTS, "all served")
         made = [maker.next(number) for number in range(DECISIONS)]
         third = DECISIONS // 3
 
@@ -192,11 +192,7 @@ async def at_work(
         await queue(made[2 * third :])
         with MongoClient[dict[str, Any]](mongod.uri) as client:
             database = client.x
-            await rig.until(
-                lambda: database.decisions.count_documents({"finishedAt": {"$exists": True}}) == DECISIONS,
-                "every decision is finished",
-                90,
-            )
+            await finished(database)
             ends = Counter(d["state"] for d in database.decisions.find())
             problems = [d["reasons"] for d in database.decisions.find({"state": {"$ne": "done"}})]
             assert ends == {"done": DECISIONS}, (ends, problems[:5])
@@ -207,6 +203,17 @@ async def at_work(
                 signed = position.quantity if position.side == "long" else -position.quantity
                 accounts = [a for a in exchange.exchange.accounts.values() if position.key.startswith(a.user)]
                 assert [a.position(position.symbol).amount for a in accounts] == [signed]
+
+
+async def finished(database: Any) -> None:
+    """Until no decision is left open; otherwise say which are."""
+    open_ones = {"finishedAt": {"$exists": False}}
+    try:
+        await rig.until(lambda: not database.decisions.count_documents(open_ones), "all are finished", 60)
+    except AssertionError:
+        left = [(d["agentName"], d["state"], d.get("claim")) for d in database.decisions.find(open_ones)]
+        raise AssertionError(f"left: {left}") from None
+    assert database.decisions.count_documents({}) == DECISIONS
 
 
 async def settle(engine: Any, database: Any) -> None:

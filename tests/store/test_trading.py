@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -46,9 +47,61 @@ async def test_orders_are_one_document_per_client_id_with_exact_decimals_and_a_h
         await store.record_order(filled, [intent, answered], 2)
     (document,) = raw_database.orders.find()
     assert document["averagePrice"] == Decimal128("64000.123456789012345678")
-    assert [line["kind"] for line in document["history"]] == ["intent", "answered"]
+    assert [(line["kind"], line["seq"]) for line in document["history"]] == [("intent", 3), ("answered", 4)]
     (seen,) = await store.recent_orders(10)
     assert (seen.status, seen.average_price) == ("FILLED", price)
+
+
+async def test_what_one_machine_tells_late_does_not_undo_the_end_that_another_saw(
+    store: TradingStore, raw_database: Any
+) -> None:
+    order = {"clientOrderId": "c1", "agentId": "a", "timestamp": 5}
+    await store.record_order({**order, "state": "open"}, [{"kind": "intent"}], 1)
+    await store.record_order({**order, "state": "done", "executed": D(2)}, [{"kind": "update"}], 3)
+    for lines in (2, 4, 5):
+        await store.record_order({**order, "state": "open"}, [{"kind": "update"}], lines)
+    (document,) = raw_database.orders.find()
+    assert (document["state"], document["executed"]) == ("done", Decimal128("2"))
+    await store.record_order({**order, "state": "done", "commission": D(1)}, [{"kind": "fill"}], 4)
+    assert raw_database.orders.find_one()["commission"] == Decimal128("1")
+    assert len(await store.orders_of("a", since=0, known=["other"])) == 1
+    assert await store.orders_of("a", since=0, known=["c1"]) == []
+    assert await store.orders_of("a", since=6, known=[]) == []
+
+
+async def test_decisions_for_nobody_are_refused_once_they_are_old(
+    store: TradingStore, raw_database: Any
+) -> None:
+    agent = str(ObjectId())
+    for number, (whose, made) in enumerate([("nobody", 5), (None, "soon"), (agent, 5), ("nobody", 500)]):
+        raw_database.decisions.insert_one({"_id": number, "agentId": whose, "timestamp": made})
+    assert sorted(await store.refuse_unknown([agent], 100, {"state": "refused"})) == ["0", "1"]
+    assert await store.refuse_unknown([agent], 100, {"state": "refused"}) == []
+    assert raw_database.decisions.count_documents({"state": "refused"}) == 2
+
+
+async def test_a_decision_says_when_it_was_made_or_its_id_does(
+    store: TradingStore, raw_database: Any
+) -> None:
+    agent = str(ObjectId())
+    lease = await store.take_lease(agent, "me", 5_000)
+    assert lease is not None
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    expected = int(at.timestamp() * 1000)
+    rows: list[dict[str, Any]] = [
+        {"_id": "a", "timestamp": float(expected)},
+        {"_id": "b", "timestamp": at},
+        {"_id": "c", "timestamp": "yesterday", "createdAt": at},
+        {"_id": ObjectId.from_datetime(at), "timestamp": True},
+        {"_id": "e", "timestamp": float("nan")},
+    ]
+    made = {}
+    for row in rows:
+        raw_database.decisions.insert_one({**row, "agentId": agent})
+        claimed = await store.claim_decision(lease, 9)
+        assert claimed is not None
+        made[claimed.decision_id] = claimed.made_at
+    assert list(made.values()) == [expected, expected, expected, expected, 0]
 
 
 async def test_errors_come_back_as_they_went(store: TradingStore) -> None:
