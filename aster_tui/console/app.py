@@ -114,10 +114,12 @@ class ConsoleApp(App[None]):
         self.set_interval(TICK_SECONDS, self._tick)
         self.call_after_refresh(self._started)
 
-    def _started(self) -> None:
-        word = self.comfort.begin()
+    async def _started(self) -> None:
         self._tick()
         self._engine.start()
+        await self.frame.complete()
+        word = self.comfort.begin()
+        self._tick()
         if word:
             self.say(word)
         if not self.options.connected:
@@ -137,6 +139,8 @@ class ConsoleApp(App[None]):
 
     def activate(self, name: str) -> None:
         """Go to a pane."""
+        if name not in self.frame.panes:  # in the very first moment there are not all of them yet
+            return
         self._active = name
         self._mark_active()
         self.frame.activate(name)

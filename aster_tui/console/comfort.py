@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from textual.app import App
 from textual.filter import Monochrome, NoColor
 
 from aster_tui.console import theme
@@ -43,7 +44,7 @@ class Comfort:
         # Before anything is mounted: a theme set later would style every widget a second time.
         for name in theme.PALETTES:
             app.register_theme(theme.theme(name))
-        app.theme = f"aster-{self.theme}"
+        app.set_reactive(App.theme, f"aster-{self.theme}")
 
     @property
     def styles(self) -> Styles:

@@ -66,11 +66,13 @@ ACTIONS: tuple[Action, ...] = (
 
 
 def _filter(app: ConsoleApp) -> None:
-    app.frame.filter_line.open_for(app.pane)
+    if app.frame.filter_line is not None:
+        app.frame.filter_line.open_for(app.pane)
 
 
 def _clear_filter(app: ConsoleApp) -> None:
-    app.frame.filter_line.clear_filter(app.pane)
+    if app.frame.filter_line is not None:
+        app.frame.filter_line.clear_filter(app.pane)
 
 
 def _sort(by: int) -> Handler:

@@ -3,17 +3,20 @@ the operators' panes, or one pane at a time where there is no room."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.geometry import Size
 from textual.screen import Screen
 
-from aster_tui.console.desk_panes import CommandsPane, OperatorsPane
-from aster_tui.console.filtering import FilterBar, FilterLine
 from aster_tui.console.pane import Pane
 from aster_tui.console.panes import AgentsPane, ErrorsPane, OrdersPane, PositionsPane
 from aster_tui.console.widgets.line import Line
+
+if TYPE_CHECKING:
+    from aster_tui.console.filtering import FilterLine
 
 NARROW_WIDTH, LOW_HEIGHT = 100, 30
 LEAST_WIDTH, LEAST_HEIGHT = 60, 16
@@ -24,7 +27,10 @@ LINES = ("header", "tabs", "requests", "footer", "small")
 
 
 def compose_frame() -> ComposeResult:
-    """Header, tabs (narrow screens), the panes, footer, and the word for a screen too small."""
+    """Header, tabs (narrow screens), the panes, footer, and the word for a screen too small.
+
+    What the first frame does not show comes after it: :meth:`Frame.complete`.
+    """
     yield Line(id="header")
     yield Line(id="tabs")
     with Vertical(id="panes"):
@@ -36,12 +42,8 @@ def compose_frame() -> ComposeResult:
         with Horizontal(id="bottom"):
             yield OrdersPane()
             yield ErrorsPane()
-        with Horizontal(id="desk"):
-            yield CommandsPane()
-            yield OperatorsPane()
     yield Line(id="requests")
     yield Line(id="footer")
-    yield FilterBar()
     yield Line(id="small")
 
 
@@ -50,10 +52,24 @@ class Frame:
 
     def __init__(self, screen: Screen[None]) -> None:
         self._screen = screen
-        self.panes = {name: screen.query_one(f"#{name}", Pane) for name in PANES}
-        self.filter_line = screen.query_one(FilterLine)
+        self.panes = {name: screen.query_one(f"#{name}", Pane) for row in ROWS[:2] for name in row}
+        #: Where a filter is typed.
+        self.filter_line: FilterLine | None = None
         self._lines = {name: screen.query_one(f"#{name}", Line) for name in LINES}
-        self._rows = tuple(screen.query_one(f"#{name}") for name in ("top", "bottom", "desk"))
+        self._rows = [screen.query_one(f"#{name}") for name in ("top", "bottom")]
+
+    async def complete(self) -> None:
+        """Add what the first frame need not wait for: the operators' panes, and the line of the filter."""
+        from aster_tui.console.desk_panes import CommandsPane, OperatorsPane
+        from aster_tui.console.filtering import FilterBar, FilterLine
+
+        desk: tuple[Pane, ...] = (CommandsPane(), OperatorsPane())
+        row = Horizontal(*desk, id="desk")
+        await self._screen.query_one("#panes").mount(row)
+        await self._screen.mount(FilterBar(), after="#footer")
+        self.panes |= {str(pane.id): pane for pane in desk}
+        self.filter_line = self._screen.query_one(FilterLine)
+        self._rows.append(row)
 
     def say(self, line: str, text: Text) -> None:
         """Have one of the lines say something."""
@@ -72,7 +88,7 @@ class Frame:
         """Show which pane is the active one; on a narrow screen it is the only one."""
         for name, pane in self.panes.items():
             pane.set_class(name == active, "active")
-        for row, names in zip(self._rows, ROWS, strict=True):
+        for row, names in zip(self._rows, ROWS, strict=False):
             row.set_class(active in names, "active")
         self._rows[1].set_class(active in ROWS[2], "away")
 

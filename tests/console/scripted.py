@@ -7,11 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aster_tui.domain.audit import AuditLine
-from aster_tui.domain.commands import Asked, Command, Request
-from aster_tui.domain.symbols import SymbolRules
 from aster_tui.domain.views import (
     AgentView,
     ConsoleView,
@@ -23,6 +20,11 @@ from aster_tui.domain.views import (
     RequestView,
     SyncView,
 )
+
+if TYPE_CHECKING:  # 20 ms, and the bench that starts a console on this fleet counts each of them
+    from aster_tui.domain.audit import AuditLine
+    from aster_tui.domain.commands import Asked, Command
+    from aster_tui.domain.symbols import SymbolRules
 
 D = Decimal
 NOW = 1_790_000_000_000
@@ -114,6 +116,8 @@ def order(number: int, **changes: Any) -> OrderView:
 
 def rules() -> dict[str, SymbolRules]:
     """The filters of the three symbols, as the practice exchange has them."""
+    from aster_tui.domain.symbols import SymbolRules
+
     return {
         symbol: SymbolRules(
             symbol=symbol,
@@ -183,6 +187,8 @@ def fleet(
 
 def audit_line(number: int) -> AuditLine:
     """What the operator at the other desk did: asked and answered take turns."""
+    from aster_tui.domain.audit import AuditLine
+
     answered = number % 2 == 1
     return AuditLine(
         seq=number + 1,
@@ -245,6 +251,8 @@ class Scripted:
     @property
     def asked(self) -> list[Asked]:
         """What persons asked for, without the wrapping."""
+        from aster_tui.domain.commands import Request
+
         return [c.asked for c in self.commands if isinstance(c, Request)]
 
     def start(self) -> None:
