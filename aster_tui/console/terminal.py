@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import queue
 import signal
 import sys
 import termios
+import threading
 from typing import Any
 
 #: Frames waiting in Textual's writer thread above which painting is held. Its queue holds 30, and a full
@@ -31,7 +33,9 @@ def turn_away(driver: Any) -> None:
     """Send all further output nowhere, also what a terminal that does not read is holding up right now.
 
     A blocked write holds on to its terminal; a signal to its thread interrupts it, and Python tries again,
-    by then on the null device. The console's handlers of SIGTERM must be installed.
+    by then on the null device. The console's handlers of SIGTERM must be installed. A writer that the error
+    of a gone terminal has ended takes nothing more, and Textual would wait for room in its full queue for
+    ever: what is in it, and what still comes, is swallowed.
     """
     null = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):
@@ -41,6 +45,13 @@ def turn_away(driver: Any) -> None:
     writer = getattr(driver, "_writer_thread", None)
     if writer is not None and writer.is_alive():
         signal.pthread_kill(writer.ident, signal.SIGTERM)
+    elif writer is not None:
+        threading.Thread(target=_swallow, args=(writer._queue,), name="swallow", daemon=True).start()
+
+
+def _swallow(frames: queue.Queue[str | None]) -> None:
+    while frames.get() is not None:  # None is Textual's word for the end
+        pass
 
 
 def let_go() -> None:
