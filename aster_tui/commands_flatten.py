@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import queue
+import shlex
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -24,22 +23,29 @@ from aster_tui import logs
 from aster_tui.aster.nonces import NonceSource
 from aster_tui.aster.venue import Venue
 from aster_tui.config import Settings, agent_environment
+from aster_tui.domain.audit import AuditLine
 from aster_tui.domain.controls import FLEET
 from aster_tui.domain.documents import AgentDocument
 from aster_tui.domain.flatten_report import AccountReport, FlattenReport, counted, document
 from aster_tui.domain.symbols import plain, symbol_of
 from aster_tui.domain.trading import account_key
+from aster_tui.engine.clock import now_ms
 from aster_tui.engine.flatten import FlattenRun
 from aster_tui.engine.flatten_book import FlattenBook
 from aster_tui.engine.flatten_database import DatabaseProblem, DatabaseProcess
 from aster_tui.engine.flatten_preview import AccountPreview, preview
 from aster_tui.engine.flatten_targets import Scope, Target, known_here, scope_of
 from aster_tui.engine.halt_file import halt_locally
-from aster_tui.engine.identity import identity
+from aster_tui.engine.identity import Identity, identity
 from aster_tui.engine.incidents import keep_incident
 from aster_tui.exits import DONE, FAILED, REFUSED, UNKNOWN, UNREACHABLE, USAGE
+from aster_tui.store.audit import AuditFile
+from aster_tui.store.base import StoreError
 from aster_tui.store.journal import Journal
+from aster_tui.voice import Voice, on_a_thread, typed_line
 
+#: What an ending is called in the audit, as other requests' answers are.
+OUTCOMES = {"flat": "done", "left": "failed", "doubtful": "unknown"}
 EXITS = {"flat": DONE, "left": FAILED, "doubtful": UNKNOWN, "refused": REFUSED, "unreachable": UNREACHABLE}
 #: How long the accounts that only the database knows are waited for; nothing else waits for it.
 DATABASE_SECONDS = 4.0
@@ -170,7 +176,7 @@ class CloseAll:
             say(note)
         say("all of these agents are halted until a person resumes them")
         self._voice.say(f"type {WORD} to go on: ", end="")
-        return (await _line()).strip().lower() == WORD
+        return (await typed_line()).strip().lower() == WORD
 
     # Closing
 
@@ -193,11 +199,13 @@ class CloseAll:
         if scope.others:
             run.note(f"{', '.join(scope.others)} share these accounts: theirs is closed, too")
         self._hear_signals(run)
+        audit = Audit(settings, self._who, self._names, self._symbols, run.run_id)
         report = await run.run(self._more(here, scope))
         self.disk_hangs = bool(book.trouble)
-        for note in self._notes:
-            run.note(note)
-        return await self._keep(run, replace(report, notes=run.report().notes))
+        report = await self._keep(run, replace(report, notes=(*report.notes, *self._notes)))
+        if problem := await audit.answered(report):
+            report = replace(report, notes=(*report.notes, problem))
+        return report
 
     async def _keep(self, run: FlattenRun, report: FlattenReport) -> FlattenReport:
         """The report with the path of its incident report; a disk that refuses or hangs is said."""
@@ -214,7 +222,7 @@ class CloseAll:
             )
             return str(path)
 
-        _on_a_thread(keep, done)
+        on_a_thread(keep, done)
         try:
             async with asyncio.timeout(1.0):
                 return replace(report, incident=await asyncio.shield(done))
@@ -258,6 +266,49 @@ class CloseAll:
         return NonceSource(self._settings.state_folder / "nonces", insists=True)
 
 
+class Audit:
+    """What was asked for and what came of it, in the audit of this machine; no disk holds the close up."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        who: Identity,
+        names: tuple[str, ...],
+        symbols: frozenset[str],
+        run_id: str,
+    ) -> None:
+        self._settings, self._who, self._run_id = settings, who, run_id
+        self._title = f"CLOSE ALL of {', '.join(names) or 'every account'}"
+        self._title += f" in {', '.join(sorted(symbols))}" if symbols else ""
+        options = [*(("--agent", n) for n in names), *(("--symbol", s) for s in sorted(symbols))]
+        self._words = shlex.join(["aster-tui", "close-all", *(word for pair in options for word in pair)])
+        self._chain = AuditFile(settings.state_folder, who.host)
+        self._asked: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        on_a_thread(lambda: self._append("asked", "", ""), self._asked)
+
+    async def answered(self, report: FlattenReport) -> str:
+        """Write down what came of it; why not, empty when it was."""
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(1.0):
+                await asyncio.shield(self._asked)
+                outcome = OUTCOMES.get(report.ending, report.ending)
+                on_a_thread(lambda: self._append("answered", outcome, report.message), done)
+                await asyncio.shield(done)
+        except TimeoutError:
+            return "the audit was not written: the disk did not answer"
+        except StoreError as error:
+            return str(error)
+        self._chain.close()
+        return ""
+
+    def _append(self, phase: Literal["asked", "answered"], outcome: str, answer: str) -> None:
+        who, line = self._who, (self._title, self._words, self._settings.network, outcome, answer[:500])
+        self._chain.append(
+            AuditLine(0, now_ms(), who.operator, who.host, "command", self._run_id, phase, *line)
+        )
+
+
 class Halting:
     """Stops new risk: on this machine at once, everywhere through the database."""
 
@@ -279,14 +330,14 @@ class Halting:
         reason, done = "close-all", asyncio.get_running_loop().create_future()
         keys = [FLEET] if self._all else self._ids
         folder, operator = self._settings.state_folder, self._operator
-        _on_a_thread(lambda: halt_locally(folder, reason, operator, keys=keys), done)
+        on_a_thread(lambda: halt_locally(folder, reason, operator, keys=keys), done)
         here = "halted on this machine"
         try:
             async with asyncio.timeout(1.0):
                 control = await asyncio.shield(done)
             at = control.at
         except (TimeoutError, OSError) as error:
-            here, at = f"NOT halted on this machine ({error or 'the disk did not answer'})", 0
+            here, at = f"NOT halted on this machine ({error or 'the disk did not answer'})", now_ms()
         if self._database is None:
             return here
         request = {
@@ -305,42 +356,12 @@ class Halting:
             return f"{here}; the database was not told: {problem}"
 
 
-class Voice:
-    """Says things on stderr, by a thread of its own: a terminal that does not read, or is gone, holds nothing
-    up. What it cannot say in time is left out."""
-
-    MOST = 200
-
-    def __init__(self) -> None:
-        self._lines: queue.Queue[str] = queue.Queue(self.MOST)
-        threading.Thread(target=self._speak, daemon=True, name="voice").start()
-
-    def say(self, words: str, *, end: str = "\n") -> None:
-        """Say a line, soon."""
-        with suppress(queue.Full):
-            self._lines.put_nowait(words + end)
-
-    def finish(self, patience_s: float = 0.5) -> None:
-        """Give what was said a moment to get out."""
-        joining = threading.Thread(target=self._lines.join, daemon=True)
-        joining.start()
-        joining.join(patience_s)
-
-    def _speak(self) -> None:
-        while True:
-            line = self._lines.get()
-            with suppress(OSError, ValueError):
-                click.echo(line, err=True, nl=False)
-            self._lines.task_done()
-
-
 class Progress:
     """Says what changed: each account's phases, and in the end how it stands."""
 
     def __init__(self, voice: Voice) -> None:
         self._voice = voice
         self._said: dict[str, str] = {}
-        self._ended = False
 
     def tell(self, report: FlattenReport) -> None:
         """The report as it stands now."""
@@ -427,33 +448,3 @@ def _logging(settings: Settings) -> Iterator[None]:
     finally:
         if close is not None:
             close()
-
-
-def _on_a_thread(call: Callable[[], Any], done: asyncio.Future[Any]) -> None:
-    """Run what may hang on a thread that does not hold up the end of the program."""
-    loop = asyncio.get_running_loop()
-
-    def settle(result: Any, error: BaseException | None) -> None:
-        if not done.done():
-            done.set_result(result) if error is None else done.set_exception(error)
-
-    def run() -> None:
-        result, failure = None, None
-        try:
-            result = call()
-        except Exception as error:  # handed to whoever waits
-            failure = error
-        with suppress(RuntimeError):
-            loop.call_soon_threadsafe(settle, result, failure)
-
-    threading.Thread(target=run, daemon=True).start()
-
-
-async def _line() -> str:
-    """A line that the operator types; empty when there is nobody."""
-    done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    _on_a_thread(sys.stdin.readline, done)
-    try:
-        return await done
-    except (OSError, ValueError):
-        return ""

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from aster_tui.engine.halts import HaltFile
+from aster_tui.store.audit import chains
 from tests.rig import agent_document
 from tests.test_cli import practice, run
 
@@ -71,6 +72,10 @@ def test_everything_is_closed_and_the_document_says_how(tmp_path: Path) -> None:
             assert all(c["status"] == "FILLED" and float(c["avg_price"]) > 0 for c in account["close_orders"])
         assert not any(a["positions"] or a["open_orders"] for a in state(ready).values())
         assert Path(told["incident"]).is_file()
+        ((_, lines, wrong),) = chains(tmp_path / "state")
+        assert not wrong
+        assert [(line.phase, line.outcome) for line in lines] == [("asked", ""), ("answered", "done")]
+        assert {line.words for line in lines} == {"aster-tui close-all"}
         assert HaltFile(tmp_path / "state").read()["fleet"].control.state == "HALTED"
         keys = [a["signer_private_key"].removeprefix("0x") for a in ready["accounts"]]
         written = [p.read_bytes() for p in (tmp_path / "state").rglob("*") if p.is_file()]

@@ -21,8 +21,9 @@ from dataclasses import replace
 from itertools import islice
 
 from aster_tui.domain.flatten_doubts import Doubts
+from aster_tui.domain.flatten_legs import Legs
 from aster_tui.domain.flatten_orders import OpenOrders
-from aster_tui.domain.flatten_parts import MOST_PARTS, Leg, Reading, parts_of
+from aster_tui.domain.flatten_parts import MOST_PARTS, Leg, parts_of
 from aster_tui.domain.flatten_standing import Standing
 from aster_tui.domain.flatten_steps import (
     NEVER_PLACED,
@@ -92,10 +93,10 @@ class Flatten:
         self._symbols, self._rules, self._thorough = symbols, rules, thorough
         self._began, self._deadline = now, deadline
         self._tick = self._numbers = 0
-        self._legs: dict[LegKey, Leg] = {}
+        self._legs = Legs()
         self._made: dict[int, CloseMade] = {}
         self._begun: dict[int, int] = {}
-        self._positions, self._doubts, self._orders = Reading(), Doubts(), OpenOrders()
+        self._doubts, self._orders = Doubts(), OpenOrders()
         self._before: set[LegKey] = set()
         self._changed = self._verify_since = self._clean = 0
         self._standing = Standing()
@@ -105,7 +106,7 @@ class Flatten:
         self._end: Phase | None = None
         for position in hints:
             if position.quantity and self._in_scope(position.symbol):
-                leg = self._leg((position.symbol, position.position_side))
+                leg = self._legs[position.symbol, position.position_side]
                 leg.told(position.quantity, position.mark_price)
                 leg.hinted = True
                 self._before.add(leg.key)
@@ -132,9 +133,9 @@ class Flatten:
         times = [self._deadline, *self._standing.wakes(), self._strays_until, now + 2_000]
         times += [self._began + UNREACHABLE_MS, self._began + RULES_WAIT_MS]
         times += [self._final_at + FINAL_MS] if self._final_at is not None else []
-        times += [leg.not_before for leg in self._legs.values()]
+        times += [leg.not_before for leg in self._legs]
         times += [*self._doubts.wakes(), *self._orders.wakes()]
-        times += [*self._positions.wakes(), *self._orders.reading.wakes()]
+        times += [*self._legs.reading.wakes(), *self._orders.reading.wakes()]
         return min(at for at in times if at > now)
 
     def stop(self, now: int, why: str) -> None:
@@ -153,7 +154,7 @@ class Flatten:
 
     def _sending(self, now: int) -> list[Step]:
         steps: list[Step] = [] if self._standing.barred else self._closes(now)
-        unwanted = self._orders.unwanted(self._symbol_flat, self._in_the_way)
+        unwanted = self._orders.unwanted(self._legs.symbol_flat, self._legs.in_the_way)
         for symbol, ids in self._orders.to_cancel(unwanted, now):
             steps.append(CancelOrders(self._number(now), symbol, ids))
         for symbol, order_id in self._doubts.to_cancel(now):
@@ -163,7 +164,7 @@ class Flatten:
     def _closes(self, now: int) -> list[Step]:
         if now < self._standing.orders_from or (self._rules is None and now < self._began + RULES_WAIT_MS):
             return []
-        ready = [leg for leg in self._legs.values() if self._ready(leg, now)]
+        ready = [leg for leg in self._legs if self._ready(leg, now)]
         closes: list[Close] = []
         for leg in sorted(ready, key=lambda leg: leg.notional, reverse=True):
             leg.rounds += 1
@@ -180,11 +181,11 @@ class Flatten:
     def _ready(self, leg: Leg, now: int) -> bool:
         if not leg.quantity or leg.given_up or leg.in_flight or now < leg.not_before:
             return False
-        return (leg.hinted or self._fresh(leg)) and not self._doubts.holds(leg.key, now)
+        return (leg.hinted or self._legs.fresh(leg)) and not self._doubts.holds(leg.key, now)
 
     def _readings(self, now: int) -> list[Step]:
         positions, orders = 0, self._orders.since
-        for leg in self._legs.values():
+        for leg in self._legs:
             if not leg.in_flight:
                 positions = max(positions, leg.changed)
         if self._final_at is not None and not self._in_flight:
@@ -195,9 +196,9 @@ class Flatten:
             positions, orders = max(positions, self._verify_since), max(orders, self._verify_since)
             apart = self._apart() if self._final_at is None else ()
         steps: list[Step] = []
-        if self._positions.wanted(positions, now):
+        if self._legs.reading.wanted(positions, now):
             steps.append(ReadPositions(self._number(now)))
-            self._positions.begin(steps[-1].number, self._ticked(), now)
+            self._legs.reading.begin(steps[-1].number, self._ticked(), now)
         if self._orders.reading.wanted(orders, now):
             symbols = apart or tuple(sorted(self._symbols) if len(self._symbols) <= MOST_APART else ())
             steps.append(ReadOrders(self._number(now), symbols))
@@ -209,7 +210,7 @@ class Flatten:
         or else positions: the second one reads all."""
         if self._thorough or self._clean or self._symbols or not self._orders.known:
             return ()
-        touched = self._orders.touched or {symbol for symbol, _ in self._legs}
+        touched = self._orders.touched or {leg.symbol for leg in self._legs}
         return tuple(sorted(touched)) if len(touched) <= MOST_APART else ()
 
     # What came back
@@ -228,20 +229,15 @@ class Flatten:
     def positions(self, step: ReadPositions, answer: Sequence[Position] | Failure, now: int) -> None:
         """Positions were read, or not."""
         if isinstance(answer, Failure):
-            self._positions.failed(step.number, now, answer.retry_ms)
+            self._legs.reading.failed(step.number, now, answer.retry_ms)
             self._standing.failed(answer, now)
             return
         self._standing.answered()
-        first = self._positions.told < 0
-        if not self._positions.answered(step.number):
+        first = not self._legs.known
+        if not self._legs.reading.answered(step.number):
             return
         told = {(p.symbol, p.position_side): p for p in answer if p.quantity and self._in_scope(p.symbol)}
-        for key in self._legs.keys() | told.keys():
-            row = told.get(key)
-            if row is None:
-                self._leg(key).told(self._leg(key).quantity * 0, self._leg(key).mark)
-            else:
-                self._leg(key).told(row.quantity, row.mark_price)
+        self._legs.told(told)
         if first:
             self._before |= told.keys()
         if told:
@@ -286,7 +282,7 @@ class Flatten:
                 self._standing.failed(failure, now, orders=True)
         lost = []
         for close, one in zip(step.closes, answers, strict=True):
-            leg = self._leg(close.leg)
+            leg = self._legs[close.leg]
             leg.in_flight.discard(close.number)
             leg.changed = self._tick
             if isinstance(one, Order):
@@ -327,7 +323,7 @@ class Flatten:
             moved |= self._orders.answered(order_id, one, self._tick, now)
         if moved:
             # It may have filled before it was cancelled.
-            for leg in self._legs_of(step.symbol):
+            for leg in self._legs.of(step.symbol):
                 leg.changed = self._tick
 
     def fenced(self, step: FenceNonce, answer: FenceAnswer | Failure, now: int) -> None:
@@ -374,7 +370,7 @@ class Flatten:
         if touched:
             self._mutated()
         for key in touched:
-            self._leg(key).changed = self._tick
+            self._legs[key].changed = self._tick
 
     def _mutated(self) -> None:
         """Something changed: what was verified before it counts no more."""
@@ -383,43 +379,44 @@ class Flatten:
 
     def _verified(self) -> None:
         """Count a verification when both readings, begun after the last change, showed nothing."""
-        both = min(self._positions.told, self._orders.reading.told)
-        if both >= self._verify_since and self._quiet:
+        if self._both_told >= self._verify_since and self._quiet:
             self._clean += 1
             self._verify_since = self._ticked()
 
     @property
     def _in_flight(self) -> bool:
-        return self._orders.cancelling or any(leg.in_flight for leg in self._legs.values())
+        return self._orders.cancelling or self._legs.in_flight
+
+    @property
+    def _both_told(self) -> int:
+        return min(self._legs.reading.told, self._orders.reading.told)
 
     @property
     def _quiet(self) -> bool:
         """Whether nothing is left, by the last readings."""
-        flat = all(self._leg_flat(leg) for leg in self._legs.values())
-        known = self._positions.told >= 0 and self._orders.known
-        gone = not self._orders.open and not self._orders.cancelling
-        return known and flat and gone and not self._doubts.dangerous
+        gone = self._orders.known and not self._orders.open and not self._orders.cancelling
+        return gone and self._legs.all_flat() and not self._doubts.dangerous
 
     def _expects_flat(self, now: int) -> bool:
         """Whether the next reading may show nothing: then both kinds are read at once."""
         if self._clean >= 2:
             return False
-        if self._positions.told < 0 or not self._orders.known or self._orders.open or self._in_flight:
+        if not self._legs.known or not self._orders.known or self._orders.open or self._in_flight:
             return False
         return not self._doubts.dangerous and all(
-            self._leg_flat(leg) or not (leg.expected or self._doubts.holds(leg.key, now))
-            for leg in self._legs.values()
+            self._legs.flat(leg) or not (leg.expected or self._doubts.holds(leg.key, now))
+            for leg in self._legs
         )
 
     def _stuck(self, now: int) -> bool:
         """Whether there is nothing left to try, though something is open."""
         if self._final_at is not None or self._in_flight or self._doubts:
             return False
-        if self._positions.told < 0 or not self._orders.known:
+        if not self._legs.known or not self._orders.known:
             return bool(self._standing.barred)
-        left = [leg for leg in self._legs.values() if not self._leg_flat(leg)]
+        left = [leg for leg in self._legs if not self._legs.flat(leg)]
         stubborn = [order for order in self._orders.open.values() if self._orders.left_alone(order)]
-        wanted = any(True for _ in self._orders.unwanted(self._symbol_flat, self._in_the_way))
+        wanted = any(True for _ in self._orders.unwanted(self._legs.symbol_flat, self._legs.in_the_way))
         hopeless = bool(self._standing.barred) or all(leg.given_up for leg in left)
         return bool(left or stubborn) and hopeless and not wanted
 
@@ -434,41 +431,17 @@ class Flatten:
             return
         if self._final_at is None:
             return
-        read = min(self._positions.told, self._orders.reading.told) >= max(self._final_since, self._changed)
+        read = self._both_told >= max(self._final_since, self._changed)
         waits = self._in_flight or self._doubts or self._quiet or not read
-        if self._standing.barred and not self._heard_positions:
+        if self._standing.barred and not self._legs.known:
             waits = self._in_flight  # its readings are refused, too
         if not waits or now >= self._final_at + FINAL_MS:
             self._end = "not flat"
-
-    @property
-    def _heard_positions(self) -> bool:
-        return self._positions.told >= 0
 
     # Small things
 
     def _in_scope(self, symbol: str) -> bool:
         return not self._symbols or symbol in self._symbols
-
-    def _leg(self, key: LegKey) -> Leg:
-        if key not in self._legs:
-            self._legs[key] = Leg(*key)
-        return self._legs[key]
-
-    def _legs_of(self, symbol: str) -> list[Leg]:
-        return [leg for leg in self._legs.values() if leg.symbol == symbol]
-
-    def _fresh(self, leg: Leg) -> bool:
-        return self._positions.told >= leg.changed
-
-    def _leg_flat(self, leg: Leg) -> bool:
-        return not leg.quantity and not leg.in_flight and self._fresh(leg)
-
-    def _symbol_flat(self, symbol: str) -> bool:
-        return self._positions.told >= 0 and all(self._leg_flat(leg) for leg in self._legs_of(symbol))
-
-    def _in_the_way(self, symbol: str) -> bool:
-        return any(leg.clears_reducers for leg in self._legs_of(symbol))
 
     def _number(self, now: int) -> int:
         self._numbers += 1
@@ -498,14 +471,14 @@ class Flatten:
 
     def report(self) -> AccountFlat:
         """How far it is."""
-        left = [leg for leg in self._legs.values() if leg.quantity]
+        left = [leg for leg in self._legs if leg.quantity]
         return AccountFlat(
             phase=self._phase(),
-            positions_known=self._positions.told >= 0,
+            positions_known=self._legs.known,
             orders_known=self._orders.known,
             positions_before=len(self._before),
             orders_cancelled=self._orders.cancelled,
-            rounds=max((leg.rounds for leg in self._legs.values()), default=0),
+            rounds=max((leg.rounds for leg in self._legs), default=0),
             verified=self._clean,
             closes=tuple(self._made.values()),
             remaining=tuple(Remaining(*leg.key, leg.quantity, leg.trouble) for leg in left),
@@ -516,9 +489,9 @@ class Flatten:
     def _phase(self) -> Phase:
         if self._end is not None:
             return self._end
-        if self._positions.told < 0 and not self._made:
+        if not self._legs.known and not self._made:
             return "reading"
-        if any(leg.quantity or leg.in_flight for leg in self._legs.values()):
+        if any(leg.quantity or leg.in_flight for leg in self._legs):
             return "closing"
         return "cancelling" if self._orders.open or self._orders.cancelling else "verifying"
 
