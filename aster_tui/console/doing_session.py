@@ -34,6 +34,13 @@ ACTIONS: tuple[Action, ...] = (
         unavailable=_cannot_lock,
         command="aster-tui --read-only",
     ),
+    Action(
+        *("drill", "rehearse a close-all on a practice exchange of its own", "R", "R"),
+        danger="write",
+        needs="a console that may write",
+        unavailable=cannot_act,
+        command="aster-tui drill --incident NAME",
+    ),
 )
 
 
@@ -58,4 +65,10 @@ def _lock(app: ConsoleApp) -> None:
     app.push_screen(unlock(app))
 
 
-HANDLERS: Mapping[str, Handler] = {"arm": _arm, "lock": _lock}
+def _drill(app: ConsoleApp) -> None:
+    from aster_tui.console.screens.drill import DrillPicker
+
+    app.push_screen(DrillPicker())
+
+
+HANDLERS: Mapping[str, Handler] = {"arm": _arm, "lock": _lock, "drill": _drill}

@@ -125,6 +125,13 @@ class SetDeadMan:
 
 
 @dataclass(frozen=True, slots=True)
+class HoldDrill:
+    """Rehearse a close-all on a practice exchange of its own; nothing real is touched."""
+
+    incident: str = "none"
+
+
+@dataclass(frozen=True, slots=True)
 class SetLock:
     """Lock this console to read-only, or unlock it."""
 
@@ -143,6 +150,7 @@ Asked = (
     | SetTrading
     | CloseAll
     | SetDeadMan
+    | HoldDrill
     | SetLock
 )
 
@@ -236,6 +244,8 @@ def command_line(asked: Asked, names: Mapping[str, str]) -> str:
     elif isinstance(asked, CloseAll):
         symbols = [word for symbol in asked.symbols for word in ("--symbol", symbol)]
         words = ["close-all", *agents(asked.agent_ids), *symbols]
+    elif isinstance(asked, HoldDrill):
+        words = ["drill", "--incident", asked.incident]
     elif isinstance(asked, SetDeadMan):
         return ""  # held by a running engine: a command that ends could not renew it
     return shlex.join(["aster-tui", *words]) if words else ""

@@ -8,6 +8,7 @@ from aster_tui.domain.commands import (
     Asked,
     CancelOrders,
     CloseAll,
+    HoldDrill,
     ModifyOrder,
     PlaceOrder,
     Preflight,
@@ -64,6 +65,8 @@ def title_of(asked: Asked, names: Mapping[str, str]) -> str:
     if isinstance(asked, SetDeadMan):
         where = f"{who(asked.agent_ids)}, {', '.join(asked.symbols) or 'every symbol in use'}"
         return f"dead-man timer {f'{asked.seconds} s' if asked.seconds else 'off'}: {where}"
+    if isinstance(asked, HoldDrill):
+        return f"drill of a close-all: {asked.incident}"
     if isinstance(asked, SetLock):
         return "lock this console to read-only" if asked.locked else "unlock this console"
     return type(asked).__name__

@@ -19,6 +19,7 @@ from aster_tui.domain.commands import (
     CancelRequest,
     CloseAll,
     Command,
+    HoldDrill,
     ModifyOrder,
     PlaceOrder,
     Preflight,
@@ -41,6 +42,7 @@ from aster_tui.engine.identity import Identity, identity
 from aster_tui.engine.ledger import LedgerWatch
 from aster_tui.engine.operator import Handler, Operator, Refuser
 from aster_tui.engine.operator_deadman import DeadManTask
+from aster_tui.engine.operator_drill import DrillTask
 from aster_tui.engine.operator_flatten import CloseAllTask
 from aster_tui.engine.operator_modes import ModeTasks
 from aster_tui.engine.operator_orders import OrderTasks
@@ -246,6 +248,7 @@ class Engine:
             SyncAgents: modes.sync,
             CloseAll: flattening.close_all,
             SetDeadMan: self._dead_man.set,
+            HoldDrill: DrillTask(settings.state_folder).hold,
         }
         chain = AuditFile(settings.state_folder, who.host)
         return Operator(self.core, room.journal, chain, who, handlers, armed=self._armed)

@@ -16,6 +16,7 @@ from aster_tui.domain.commands import (
     Asked,
     CancelOrders,
     CloseAll,
+    HoldDrill,
     ModifyOrder,
     PlaceOrder,
     Preflight,
@@ -445,3 +446,15 @@ async def test_what_a_dead_process_left_is_found_out_before_anything_new_is_sent
     await looking.close()
     assert record is not None
     assert record.state == "never-placed"
+
+
+async def test_a_drill_from_the_console_touches_nothing_real(floor: Floor) -> None:
+    floor.add("Real", 0)
+    with rig.running(floor.settings, floor.environment) as engine:
+        await ready(engine, "Real")
+        view = await ask(engine, HoldDrill("503-storm"), source="console")
+        assert (view.state, view.document["drill"]["ok"]) == ("done", True), view
+        assert "flat after" in view.message
+        assert (await ask(engine, HoldDrill("meteor"))).state == "refused"
+        assert await floor.requests("POST /fapi/v3/batchOrders") == 0
+        assert not engine.snapshot().halted
