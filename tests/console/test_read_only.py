@@ -85,6 +85,7 @@ async def every_key(app: ConsoleApp, pilot: Pilot[None], opened: tuple[str, ...]
         if here is None or app.screen is not here or len(opened) == 1:
             while app.covered:
                 app.pop_screen()
+            assert app.frame.filter_line is not None
             app.frame.filter_line.value = ""
             for step in opened:
                 await pilot.press(step)
@@ -141,6 +142,7 @@ async def test_nothing_but_reads_whatever_is_pressed(
         monkeypatch.setattr(app, "exit", lambda *args, **more: left.append(1))
         async with app.run_test(size=(120, 40)) as pilot:
             await rig.until(lambda: pane(app, "agents").rows, "agents")
+            await rig.until(lambda: app.frame.filter_line is not None, "the whole frame")
             for name in screens:
                 if name == "registry":
                     await every_action(app, pilot)
