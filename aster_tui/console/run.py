@@ -97,7 +97,7 @@ async def _shown(app: ConsoleApp) -> None:
 
 @contextmanager
 def _hang_up(app: ConsoleApp, engine: EnginePort) -> Iterator[threading.Event]:
-    """On SIGHUP and SIGTERM leave cleanly; a terminal that cannot be written to any more must not stop that.
+    """On SIGHUP, SIGTERM and SIGINT leave cleanly; a terminal that cannot be written to any more must not stop that.
     Gives what is to be set once the console has left: from then on it is leaving already.
 
     Without this, Textual's process is killed by SIGHUP without any clean-up, and spins at full load where
@@ -114,7 +114,7 @@ def _hang_up(app: ConsoleApp, engine: EnginePort) -> Iterator[threading.Event]:
         app.call_later(app.exit, return_code=code)
         threading.Thread(target=_see_out, args=(app, engine, left, code), daemon=True).start()
 
-    before = {s: signal.signal(s, leave) for s in (signal.SIGHUP, signal.SIGTERM)}
+    before = {s: signal.signal(s, leave) for s in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)}
     try:
         yield left
     finally:
