@@ -97,8 +97,8 @@ async def _shown(app: ConsoleApp) -> None:
 
 @contextmanager
 def _hang_up(app: ConsoleApp, engine: EnginePort) -> Iterator[threading.Event]:
-    """On SIGHUP, SIGTERM and SIGINT leave cleanly; a terminal that cannot be written to any more must not stop that.
-    Gives what is to be set once the console has left: from then on it is leaving already.
+    """On SIGHUP, SIGTERM and SIGINT leave cleanly; a terminal that cannot be written to any more must not
+    stop that. Gives what is to be set once the console has left: from then on it is leaving already.
 
     Without this, Textual's process is killed by SIGHUP without any clean-up, and spins at full load where
     SIGHUP is ignored (measured).
