@@ -20,7 +20,9 @@ if TYPE_CHECKING:  # the first frame shows none of these, and making their class
     from aster_tui.domain.symbols import SymbolRules
 
 #: Sources of errors that an operator must not miss: positions, orders and the feeds they are seen by.
-ALARMS = frozenset({"naked", "decision", "safeguard", "halt", "exchange", "stream", "worker"})
+ALARMS = frozenset(
+    {"naked", "decision", "safeguard", "halt", "exchange", "stream", "marks", "mongo", "worker", "drift"}
+)
 
 #: ``failed``: it was tried and did not work; ``refused``: it was not tried; ``unknown``: something may be
 #: live; ``unreachable``: the exchange or the database did not answer.

@@ -7,35 +7,30 @@ is counted. A notifier that fails is a line in the errors pane, never a blocked 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from aster_tui.domain.events import ErrorRaised, Event
+from aster_tui.domain.events import Control, ControlsChanged, ErrorRaised, Event
 from aster_tui.engine.core import Core, now_ms
+from aster_tui.store.base import StoreError
 from aster_tui.store.journal import Journal
 
 log = structlog.get_logger(__name__)
 
-#: Parts whose lines are worth waking somebody for. The notifier's own are not: that would go round for ever.
-SOURCES = frozenset(
-    {
-        "decision",
-        "safeguard",
-        "naked",
-        "halt",
-        "worker",
-        "exchange",
-        "stream",
-        "marks",
-        "mongo",
-        "sync",
-        "keys",
-    }
-)
-GROUP_SECONDS = 3.0
+#: Parts whose lines are worth waking somebody for and that one process alone sees. The notifier's own are not
+#: among them: that would go round for ever.
+OURS = frozenset({"decision", "safeguard", "naked", "worker", "sync", "drift", "journal"})
+#: Parts whose lines every process of this machine sees: one of them tells.
+SEEN_BY_ALL = frozenset({"exchange", "stream", "marks", "mongo", "keys"})
+#: A feed that comes back by itself this soon is nobody's business.
+LOST_SECONDS = 10.0
+GROUP_SECONDS, LOOK_SECONDS = 3.0, 1.0
+#: How long the last message may take when the process ends.
+LAST_SECONDS = 2.5
 MOST_A_MINUTE = 6
 MOST_LINES = 20
 SEND_SECONDS = 20.0
@@ -57,25 +52,97 @@ class Notifier:
         self._send = send
         self._journal = journal
         self._network = network
-        self._lines: asyncio.Queue[str] = asyncio.Queue()
+        #: Each with whether all processes see it.
+        self._lines: asyncio.Queue[tuple[str, bool]] = asyncio.Queue()
         self._sent: deque[float] = deque(maxlen=MOST_A_MINUTE)
         self._failing = False
+        self._controls: Mapping[str, Control] = {}
+        self._started_at = now_ms()
+        self._lost: set[str] = set()
 
     def listen(self, event: Event) -> None:
         """Take an event; nothing is waited for here."""
-        if isinstance(event, ErrorRaised) and event.source in SOURCES and not event.recorded_at:
-            self._lines.put_nowait(event.message)
+        if isinstance(event, ErrorRaised) and not event.recorded_at:
+            if event.source in OURS or event.source in SEEN_BY_ALL:
+                self._lines.put_nowait((event.message, event.source in SEEN_BY_ALL))
+        elif isinstance(event, ControlsChanged):
+            for line in self._halts(event):
+                self._lines.put_nowait((line, True))
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Until cancelled; what is known by then is still told."""
+        looking = asyncio.create_task(self._look())
+        try:
+            while True:
+                lines = [await self._lines.get()]
+                try:
+                    await asyncio.sleep(GROUP_SECONDS)
+                    await self._wait_for_room()
+                finally:
+                    lines += self._rest()
+                    if (task := asyncio.current_task()) is not None and task.cancelling():
+                        await self._last(lines)
+                await self._deliver(lines)
+        finally:
+            looking.cancel()
+            await self._last(self._rest())
+
+    def _rest(self) -> list[tuple[str, bool]]:
+        found = []
+        while not self._lines.empty():
+            found.append(self._lines.get_nowait())
+        return found
+
+    async def _last(self, lines: list[tuple[str, bool]]) -> None:
+        """A command that ends at once has something to tell, too."""
+        if lines:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_SECONDS):
+                    await self._deliver(lines)
+
+    async def _deliver(self, lines: list[tuple[str, bool]]) -> None:
+        mine = lines
+        if self._journal is not None and any(shared for _, shared in lines):
+            try:
+                if not await self._journal.take_turn(TURN, now_ms(), TURN_MS):
+                    mine = [line for line in lines if not line[1]]
+            except StoreError:
+                pass  # told twice is better than not at all
+        if mine:
+            await self._tell([text for text, _ in mine])
+
+    async def _look(self) -> None:
+        """Tell of feeds that are lost for a while, and of their return."""
+        since: dict[str, float] = {}
         while True:
-            lines = [await self._lines.get()]
-            await asyncio.sleep(GROUP_SECONDS)
-            await self._wait_for_room()
-            while not self._lines.empty():
-                lines.append(self._lines.get_nowait())
-            if self._journal is None or await self._journal.take_turn(TURN, now_ms(), TURN_MS):
-                await self._tell(lines)
+            await asyncio.sleep(LOOK_SECONDS)
+            now = time.monotonic()
+            for name, feed in [*self._core.state.feeds.items()]:
+                if feed.state not in ("down", "stale"):
+                    since.pop(name, None)
+                    if name in self._lost:
+                        self._lost.discard(name)
+                        self._lines.put_nowait((f"the feed {name} is {feed.state} again", True))
+                elif now - since.setdefault(name, now) >= LOST_SECONDS and name not in self._lost:
+                    self._lost.add(name)
+                    self._lines.put_nowait((f"the feed {name} is {feed.state}: {feed.detail}", True))
+
+    def _halts(self, event: ControlsChanged) -> list[str]:
+        """What persons stopped or let go since; what was so at the start is no news."""
+        before, self._controls = self._controls, dict(event.controls)
+        found = []
+        for key in sorted({*event.controls, *before}):
+            now = event.controls.get(key)
+            if now == before.get(key):
+                continue
+            agent = self._core.state.agents.get(key)
+            name = agent.name if agent is not None else f"the {key}"
+            if now is None:
+                found.append(f"{name} may trade again")
+            elif now.at >= self._started_at:
+                who = f" (by {now.by})" if now.by else ""
+                found.append(f"{name} is {now.state}{': ' + now.reason if now.reason else ''}{who}")
+        return found
 
     async def _wait_for_room(self) -> None:
         if len(self._sent) == MOST_A_MINUTE:

@@ -12,8 +12,9 @@ from typing import Any
 
 from aiohttp import web
 
+from aster_tui.domain.events import Control, ControlsChanged
 from aster_tui.engine import notifier
-from aster_tui.engine.core import Core
+from aster_tui.engine.core import Core, now_ms
 from aster_tui.engine.notifier import Notifier, apprise_sender
 from aster_tui.store.journal import Journal
 from tests import rig
@@ -89,7 +90,9 @@ async def test_a_receiver_that_fails_is_one_line_and_heals(monkeypatch: Any) -> 
         await rig.until(lambda: any(e.source == "notifier" for e in core.state.errors.values()))
 
 
-async def test_of_two_processes_of_a_machine_one_tells(monkeypatch: Any, tmp_path: Path) -> None:
+async def test_of_two_processes_one_tells_what_both_see_and_each_what_it_alone_does(
+    monkeypatch: Any, tmp_path: Path
+) -> None:
     monkeypatch.setattr(notifier, "GROUP_SECONDS", 0.05)
     journals = [Journal(tmp_path), Journal(tmp_path)]
     for journal in journals:
@@ -99,7 +102,51 @@ async def test_of_two_processes_of_a_machine_one_tells(monkeypatch: Any, tmp_pat
             for core in (one, two):
                 core.problem("exchange", "the same")
             await rig.until(lambda: told)
-            await asyncio.sleep(0.5)
-        assert len(told) == 1
+            for number, core in enumerate((one, two)):
+                core.problem("naked", f"only of {number}")
+            await rig.until(lambda: len(told) == 3)
+        assert sorted(t["message"] for t in told) == ["only of 0", "only of 1", "the same"]
     for journal in journals:
         await journal.close()
+
+
+async def test_a_feed_that_stays_away_is_told_and_its_return(monkeypatch: Any) -> None:
+    monkeypatch.setattr(notifier, "GROUP_SECONDS", 0.05)
+    monkeypatch.setattr(notifier, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(notifier, "LOST_SECONDS", 0.4)
+    async with receiver() as (url, told), notifying(url) as core:
+        core.feed("marks", "down", "connection refused")
+        core.feed("marks", "live")
+        core.feed("exchange", "stale", "nothing heard")
+        await rig.until(lambda: told)
+        core.feed("exchange", "live")
+        await rig.until(lambda: len(told) == 2)
+        assert [t["message"] for t in told] == [
+            "the feed exchange is stale: nothing heard",
+            "the feed exchange is live again",
+        ]
+
+
+async def test_halts_are_told_by_whom_and_those_of_before_are_no_news(monkeypatch: Any) -> None:
+    monkeypatch.setattr(notifier, "GROUP_SECONDS", 0.05)
+    async with receiver() as (url, told), notifying(url) as core:
+        old = Control("HALTED", "last week", "ann", 5)
+        core.emit(ControlsChanged(now_ms(), {"a1": old}))
+        fresh = Control("HALTED", "storm", "bob", now_ms() + 1000)
+        core.emit(ControlsChanged(now_ms(), {"a1": old, "fleet": fresh}))
+        await rig.until(lambda: told)
+        core.emit(ControlsChanged(now_ms(), {"a1": old}))
+        await rig.until(lambda: len(told) == 2)
+        assert [t["message"] for t in told] == [
+            "the fleet is HALTED: storm (by bob)",
+            "the fleet may trade again",
+        ]
+
+
+async def test_what_is_known_when_the_process_ends_is_still_told() -> None:
+    async with receiver() as (url, told):
+        async with notifying(url) as core:
+            core.problem("naked", "in the last moment")
+            await asyncio.sleep(0.1)  # it is being grouped
+            core.problem("naked", "and in the very last")
+        assert [t["message"].splitlines() for t in told] == [["in the last moment", "and in the very last"]]
