@@ -246,6 +246,7 @@ class IncomeAnswer(Wire):
     amount: Number = Field(alias="income")
     asset: str
     time: int
+    transaction: str | int = Field(alias="tranId", default="")
 
 
 class CommissionAnswer(Wire):

@@ -141,15 +141,11 @@ def _agent(a: AgentView, snapshot: FleetSnapshot, now: int) -> Pairs:
         pairs.append(("open orders", str(a.open_orders)))
         when = f" ({fmt.moment(a.sync.at)}, {fmt.age(now - a.sync.at)} ago)" if a.sync.at else ""
         pairs.append(("sync", f"{a.sync.state}{when}"))
-        pairs += [("drift", line) for line in a.sync.drift]
+        since = f" (for {fmt.age(now - a.sync.drifted_at)})" if a.sync.drifted_at else ""
+        pairs += [(f"drift{since}", line) for line in a.sync.drift]
         if a.sync.error:
             pairs.append(("sync failed", a.sync.error))
-        if a.paper_balance is not None:
-            cost = a.paper_balance - a.balance
-            pairs.append(("on paper", f"{fmt.number(a.paper_balance, 2)} USDT by the same decisions"))
-            pairs.append(
-                ("cost of reality", f"{fmt.signed(cost)} USDT: slippage, fees, funding, what failed")
-            )
+        pairs += _reality(a)
         pairs += _figures(snapshot, a.name)
     for position in snapshot.positions:
         if a.key in position.agent_id.split("+"):
@@ -166,6 +162,25 @@ def _agent(a: AgentView, snapshot: FleetSnapshot, now: int) -> Pairs:
         pairs.append(("last error", a.last_error))
     pairs += [("warning", line) for line in a.warnings]
     return pairs
+
+
+def _reality(a: AgentView) -> Pairs:
+    """The real account beside the paper one that decides the same."""
+    if a.paper_balance is None:
+        return []
+    pairs: Pairs = [("on paper", f"{fmt.number(a.paper_balance, 2)} USDT by the same decisions")]
+    found = a.reality
+    if found is None:
+        return pairs
+    both = f"{fmt.signed(found.real_pnl)} USDT real, {fmt.signed(found.paper_pnl)} USDT on paper"
+    slippage = "" if found.slippage_bp is None else f", {found.slippage_bp:.2f} bp slippage on average"
+    orders = f"{fmt.signed(found.orders_cost, 4)} USDT by its orders' slippage and fees"
+    return [
+        *pairs,
+        ("pnl of its orders", both),
+        ("cost of reality", f"{fmt.signed(found.cost)} USDT in all: {orders}"),
+        ("fees, funding", f"{fmt.number(found.fees, 4)} paid, {fmt.signed(found.funding, 4)}{slippage}"),
+    ]
 
 
 def _figures(snapshot: FleetSnapshot, agent: str) -> Pairs:
@@ -227,6 +242,8 @@ def _order(o: OrderView) -> Pairs:
         pairs.append(("slippage", f"{fmt.signed(o.slippage_bp, 2)} bp against the mark at decision time"))
     if o.latency_ms is not None:
         pairs.append(("latency", f"{o.latency_ms} ms"))
+    if o.cost is not None:
+        pairs.append(("cost of reality", f"{fmt.signed(o.cost, 4)} USDT more than on paper"))
     return pairs
 
 

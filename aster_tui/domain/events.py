@@ -16,6 +16,7 @@ from aster_tui.domain.controls import Control as Control
 from aster_tui.domain.documents import AgentDocument, PositionDocument, TradeDocument
 from aster_tui.domain.metrics import Metrics
 from aster_tui.domain.safeguards import Limits
+from aster_tui.domain.shares import Share
 from aster_tui.domain.symbols import SymbolRules
 from aster_tui.domain.trading import Order, Position, PositionSide, Side
 from aster_tui.domain.views import ConsoleView, FeedState, OrderStep, RequestState
@@ -214,6 +215,7 @@ class OrderRecorded:
     reduce_only: bool = False
     purpose: str = ""
     decision_id: str = ""
+    cost: Decimal | None = None
     history: tuple[OrderStep, ...] = ()
 
 
@@ -284,10 +286,12 @@ class WeightUsed:
 
 @dataclass(frozen=True, slots=True)
 class MetricsMeasured:
-    """Figures of the journal's orders by (agent name, window); the fleet's name is empty."""
+    """Figures of the journal's orders by (agent name, window); the fleet's name is empty. ``shares`` are what
+    is open of them."""
 
     at: int
     figures: Mapping[tuple[str, str], Metrics]
+    shares: tuple[Share, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from aster_tui.domain.accounts import AccountState
 from aster_tui.domain.desk_state import DeskState
 from aster_tui.domain.documents import AgentDocument, PositionDocument
 from aster_tui.domain.metrics import Metrics
+from aster_tui.domain.shares import Share
 from aster_tui.domain.symbols import SymbolRules, plain, symbol_of
 from aster_tui.domain.trading import ZERO, Order, account_key
 from aster_tui.domain.views import ErrorView, FeedView, Mode, OrderStep, OrderView, SyncView
@@ -68,6 +69,7 @@ class FleetState:
         self.paper_known = False
         self.shadows: dict[str, dict[str, PositionDocument]] = {}
         self.metrics: Mapping[tuple[str, str], Metrics] = {}
+        self.shares: tuple[Share, ...] = ()
         self.lines: dict[str, OrderLine] = {}
         self.order_views: tuple[OrderView, ...] | None = None
         self.error_views: tuple[ErrorView, ...] | None = None
@@ -366,8 +368,8 @@ class FleetState:
         return changed
 
     def _metrics_measured(self, event: ev.MetricsMeasured) -> bool:
-        changed = self.metrics != event.figures
-        self.metrics = event.figures
+        changed = (self.metrics, self.shares) != (event.figures, event.shares)
+        self.metrics, self.shares = event.figures, event.shares
         return changed
 
     def _shadows_loaded(self, event: ev.ShadowsLoaded) -> bool:
@@ -391,10 +393,13 @@ class FleetState:
         known = self.syncs.get(event.agent_id, SyncView("never", None))
         if event.error:
             state = known.state if known.state == "never" else "stale"
-            self.syncs[event.agent_id] = SyncView(state, known.at, known.drift, error=event.error)
+            self.syncs[event.agent_id] = replace(known, state=state, running=False, error=event.error)
         else:
             self.syncs[event.agent_id] = SyncView(
-                "drift" if event.drift else "in-sync", event.at, event.drift
+                "drift" if event.drift else "in-sync",
+                event.at,
+                event.drift,
+                drifted_at=(known.drifted_at or event.at) if event.drift else None,
             )
         return True
 

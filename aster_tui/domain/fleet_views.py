@@ -11,6 +11,7 @@ from aster_tui.domain.controls import FLEET
 from aster_tui.domain.documents import AgentDocument, PositionDocument, paper_balance, paper_unrealized
 from aster_tui.domain.events import Control
 from aster_tui.domain.fleet import FleetState, OrderLine
+from aster_tui.domain.reality import Reality, compare
 from aster_tui.domain.symbols import decimal_places, symbol_of
 from aster_tui.domain.trading import ZERO, Order, Position, account_key
 from aster_tui.domain.views import (
@@ -139,12 +140,14 @@ def _real_agent(
         return replace(view, stale=True)
     # The exchange's balance, never a computed one; the last known good one stays when it is silent.
     absolute = account.wallet - state.initial_balance
+    paper = _shadow_balance(state, agent)
     return replace(
         view,
         balance=account.wallet,
         pnl_absolute=absolute,
         pnl_percent=absolute / state.initial_balance * HUNDRED,
-        paper_balance=_shadow_balance(state, agent),
+        paper_balance=paper,
+        reality=_reality(state, agent, paper) if paper is not None else None,
         positions=positions,
         open_orders=len(account.orders),
         available=account.available,
@@ -170,6 +173,14 @@ def _shadow_balance(state: FleetState, agent: AgentDocument) -> Decimal | None:
         ZERO,
     )
     return paper_balance(state.initial_balance, closed, unrealized)
+
+
+def _reality(state: FleetState, agent: AgentDocument, paper: Decimal) -> Reality | None:
+    figures = state.metrics.get((agent.name, "all"))
+    if figures is None:
+        return None
+    mine = (share for share in state.shares if share.agent_id == agent.agent_id)
+    return compare(figures, mine, state.marks, paper - state.initial_balance)
 
 
 def _common(state: FleetState, agent: AgentDocument) -> AgentView:
@@ -338,6 +349,7 @@ def _order(state: FleetState, line: OrderLine) -> OrderView:
         price=price,
         slippage_bp=_slippage(order, line.mark_price),
         latency_ms=line.latency_ms,
+        cost=line.recorded.cost if line.recorded is not None else None,
         reduce_only=order.reduces,
         forced=order.forced,
         account=line.account,

@@ -10,6 +10,8 @@ from decimal import Decimal
 from typing import TypeVar
 
 from aster_tui.domain.lifecycle import NEVER_THERE, OrderRecord
+from aster_tui.domain.order_costs import order_cost
+from aster_tui.domain.paper import PaperCosts
 from aster_tui.domain.trading import ZERO
 
 HOUR_MS = 3_600_000
@@ -24,7 +26,8 @@ class Metrics:
 
     ``success`` is the part of orders that the exchange took (None without any), slippage in basis points of
     the mark at decision time, latencies in ms from intent to answer, money in USDT. ``error_rate`` is
-    errors per order sent; ``errors`` counts them by kind.
+    errors per order sent; ``errors`` counts them by kind. ``orders_cost`` is what slippage and fees cost more
+    than on paper, ``funding`` what was received of it (below zero it was paid).
     """
 
     orders: int = 0
@@ -40,6 +43,13 @@ class Metrics:
     realized: Decimal = ZERO
     error_rate: Decimal | None = None
     errors: Mapping[str, int] = field(default_factory=dict)
+    orders_cost: Decimal = ZERO
+    funding: Decimal = ZERO
+
+    @property
+    def error_rates(self) -> Mapping[str, Decimal]:
+        """Errors per order sent, by kind."""
+        return {kind: Decimal(count) / self.orders for kind, count in self.errors.items() if self.orders}
 
 
 @dataclass(slots=True)
@@ -47,12 +57,14 @@ class Tally:
     """Orders added up one by one, so that years of them are gone through once. Whoever adds an order that has
     changed removes it as it was."""
 
+    costs: PaperCosts = field(default_factory=PaperCosts)
     orders: int = 0
     ended: int = 0
     placed: int = 0
     doubted: int = 0
     commission: Decimal = ZERO
     realized: Decimal = ZERO
+    orders_cost: Decimal = ZERO
     _slips: list[Decimal] = field(default_factory=list)
     _delays: list[int] = field(default_factory=list)
 
@@ -83,8 +95,8 @@ class Tally:
         if delay is not None:
             del self._delays[bisect_left(self._delays, delay)]
 
-    def figures(self, errors: Counter[str]) -> Metrics:
-        """What they come to; ``errors`` are those of the same time, by kind."""
+    def figures(self, errors: Counter[str], funding: Decimal = ZERO) -> Metrics:
+        """What they come to; ``errors`` (by kind) and ``funding`` are those of the same time."""
         slips, delays = self._slips, self._delays
         return Metrics(
             orders=self.orders,
@@ -100,6 +112,8 @@ class Tally:
             realized=self.realized,
             error_rate=Decimal(errors.total()) / self.orders if self.orders else None,
             errors=dict(errors),
+            orders_cost=self.orders_cost,
+            funding=funding,
         )
 
     def _count(self, record: OrderRecord, times: int) -> tuple[Decimal | None, int | None]:
@@ -107,6 +121,8 @@ class Tally:
         self.doubted += times * record.doubted
         self.commission += times * record.commission
         self.realized += times * record.realized
+        if (cost := order_cost(record, self.costs)) is not None:
+            self.orders_cost += times * cost.total
         if record.unresolved:
             return None, None
         self.ended += times
@@ -123,17 +139,24 @@ def measure(
     *,
     window_ms: int | None = None,
     agent: str | None = None,
+    costs: PaperCosts | None = None,
+    funding: Iterable[tuple[int, str, Decimal]] = (),
 ) -> Metrics:
     """The figures of a window.
 
     Args:
         errors: the venue's errors as (time, agent, kind).
         agent: only this agent's, by name.
+        costs: what paper orders pay.
+        funding: what was received of it, as (time, agent, USDT).
     """
     since = now - window_ms if window_ms is not None else 0
-    tally = Tally()
+    tally = Tally(costs or PaperCosts())
     tally.add_all(r for r in records if r.intent_at >= since and agent in (None, r.agent))
-    return tally.figures(Counter(kind for at, name, kind in errors if at >= since and agent in (None, name)))
+    return tally.figures(
+        Counter(kind for at, name, kind in errors if at >= since and agent in (None, name)),
+        sum((amount for at, name, amount in funding if at >= since and agent in (None, name)), ZERO),
+    )
 
 
 def quantile(ordered: Sequence[T], percent: int) -> T | None:

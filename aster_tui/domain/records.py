@@ -13,6 +13,8 @@ from aster_tui.domain.audit import AuditLine, from_data
 from aster_tui.domain.documents import Fields, as_decimal
 from aster_tui.domain.events import ErrorRaised, OrderRecorded
 from aster_tui.domain.lifecycle import OrderRecord
+from aster_tui.domain.order_costs import order_cost
+from aster_tui.domain.paper import PaperCosts
 from aster_tui.domain.symbols import plain
 from aster_tui.domain.trading import ZERO, Side
 from aster_tui.domain.views import OrderStep
@@ -39,6 +41,7 @@ def parse_order_record(raw: Mapping[str, Any]) -> OrderRecorded:
         reduce_only=raw.get("reduceOnly") is True,
         purpose=fields.text("purpose", optional=True),
         decision_id=fields.text("decisionId", optional=True),
+        cost=as_decimal(raw.get("costOfReality")),
         history=_history(raw.get("history")),
     )
 
@@ -115,8 +118,10 @@ def parse_audit(raw: Mapping[str, Any]) -> AuditLine | None:
         return None
 
 
-def order_document(record: OrderRecord) -> dict[str, Any]:
-    """The document of ``orders``. Exact decimals; times are Unix ms."""
+def order_document(record: OrderRecord, costs: PaperCosts) -> dict[str, Any]:
+    """The document of ``orders``. Exact decimals; times are Unix ms. ``costOfReality`` is what slippage and
+    fees cost more than they cost the paper account, USDT."""
+    cost = order_cost(record, costs)
     return {
         "clientOrderId": record.client_order_id,
         "orderId": record.order_id,
@@ -139,6 +144,7 @@ def order_document(record: OrderRecord) -> dict[str, Any]:
         "averagePrice": record.average_price,
         "markPrice": record.mark_price,
         "slippageBp": record.slippage_bp,
+        "costOfReality": cost.total if cost is not None else None,
         "commission": record.commission,
         "realized": record.realized,
         "tradeIds": list(record.trade_ids),

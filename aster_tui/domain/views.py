@@ -16,6 +16,7 @@ from aster_tui.domain.controls import TradingState as TradingState
 if TYPE_CHECKING:  # the first frame shows none of these, and making their classes takes 60 ms
     from aster_tui.domain.audit import AuditLine
     from aster_tui.domain.metrics import Metrics
+    from aster_tui.domain.reality import Reality
     from aster_tui.domain.safeguards import Limits
     from aster_tui.domain.symbols import SymbolRules
 
@@ -67,6 +68,8 @@ class SyncView:
     running: bool = False
     #: Why the last attempt failed; empty when it did not.
     error: str = ""
+    #: Since when there has been drift without a break.
+    drifted_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,8 @@ class AgentView:
     #: It trades on paper, and real positions it left behind are still watched.
     watched: bool = False
     thought: str = ""
+    #: A real agent's orders beside its paper account; None before the first decision.
+    reality: Reality | None = None
     win_rate: Decimal = Decimal(0)
     total_trades: int = 0
 
@@ -147,6 +152,8 @@ class OrderView:
     mark_price: Decimal | None = None
     purpose: str = ""
     decision_id: str = ""
+    #: What slippage and fees cost more than on paper, USDT.
+    cost: Decimal | None = None
     open: bool = False
     price_places: int = 2
     quantity_places: int = 3

@@ -52,7 +52,7 @@ from aster_tui.engine.recording import Recorder
 from aster_tui.engine.store_feed import MONGO, StoreFeed
 from aster_tui.engine.supervise import keep_running
 from aster_tui.engine.sync import SyncService
-from aster_tui.engine.trade_room import TradeRoom, limits_of
+from aster_tui.engine.trade_room import TradeRoom, limits_of, paper_costs
 from aster_tui.engine.venue_feed import EXCHANGE, MARKS, VenueFeed
 from aster_tui.store.audit import AuditFile
 from aster_tui.store.mongo import MongoReader, connect
@@ -126,7 +126,7 @@ class Engine:
             self.room = TradeRoom(
                 self.core, settings, writer, self._accounts.trader, working=working, agents=agents
             )
-        self._figures = LedgerWatch(settings.state_folder, self.core.emit)
+        self._figures = LedgerWatch(settings.state_folder, self.core.emit, paper_costs(settings))
         who = identity()
         self._attendance = Attendance(self.core, self._store, who, attached=attached)
         self._blocked = _blocked(settings)

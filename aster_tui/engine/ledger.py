@@ -14,6 +14,7 @@ from aster_tui.domain.client_ids import Purpose
 from aster_tui.domain.events import Event, MetricsMeasured
 from aster_tui.domain.lifecycle import NEVER_THERE, OrderRecord, applied, from_data
 from aster_tui.domain.metrics import WINDOWS, Metrics, Tally, measure
+from aster_tui.domain.paper import PaperCosts
 from aster_tui.domain.safeguards import DAY_MS
 from aster_tui.domain.shares import Key, Share, shares
 from aster_tui.domain.trading import ZERO, account_key
@@ -35,8 +36,9 @@ class Ledger:
     Years of orders are gone through once, at the start; from then on each line changes only what it is about.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, costs: PaperCosts | None = None) -> None:
         self._journal = journal
+        self._costs = costs or PaperCosts()
         self._reading = asyncio.Lock()
         #: The last line that was read of each file; None before the start.
         self._reached: dict[str, int] | None = None
@@ -51,7 +53,10 @@ class Ledger:
         self._shares: dict[Key, Share] = {}
         self._moved: set[Key] = set()
         #: By agent's name, the fleet's is empty.
-        self._tallies: dict[str, Tally] = {"": Tally()}
+        self._tallies: dict[str, Tally] = {"": Tally(self._costs)}
+        #: What was received as funding: (time, agent's name, USDT), and the payments it is made of.
+        self.funding: list[tuple[int, str, Decimal]] = []
+        self.funded: set[str] = set()
         self._times: list[tuple[int, str]] = []
 
     async def refresh(self) -> None:
@@ -75,7 +80,11 @@ class Ledger:
                 after = records[-1].client_order_id
         strays = await self._journal.stray_lines()
         errors = await self._journal.errors(ERRORS_KEPT)
+        paid = await self._journal.funding()
         self._clear()
+        for entry in paid:
+            if entry.seq <= last.get(entry.journal, 0):
+                self._fund(entry)
         for entry in errors:
             if entry.seq <= last.get(entry.journal, 0):
                 self._error(entry)
@@ -96,11 +105,14 @@ class Ledger:
             kept.clear()
         self._shares.clear()
         self._moved.clear()
-        self._tallies = {"": Tally()}
+        self._tallies = {"": Tally(self._costs)}
+        self.funding, self.funded = [], set()
 
     def _add(self, entry: Entry) -> None:
         if entry.kind == "error":
             self._error(entry)
+        elif entry.kind == "funding":
+            self._fund(entry)
         elif entry.kind in ("intent", "adopted"):
             if entry.client_order_id not in self.records:
                 record = from_data(entry.data)
@@ -114,6 +126,14 @@ class Ledger:
         if kind := _api_error(entry.data):
             self.errors.append((entry.at, str(entry.data.get("agent") or ""), kind))
             del self.errors[:-ERRORS_KEPT]
+
+    def _fund(self, entry: Entry) -> None:
+        """A payment; two processes may have written it down."""
+        payment = str(entry.data.get("payment", ""))
+        if payment not in self.funded:
+            self.funded.add(payment)
+            for agent, amount in entry.data.get("parts", {}).items():
+                self.funding.append((entry.at, agent, Decimal(amount)))
 
     def _take(self, records: Sequence[OrderRecord]) -> None:
         """New orders."""
@@ -129,7 +149,7 @@ class Ledger:
             insort(self._times, (record.intent_at, name))
         self._tallies[""].add_all(records)
         for agent, its in by_agent.items():
-            self._tallies.setdefault(agent, Tally()).add_all(its)
+            self._tallies.setdefault(agent, Tally(self._costs)).add_all(its)
 
     def _line(self, entry: Entry) -> None:
         """One more line of an order."""
@@ -202,12 +222,16 @@ class Ledger:
         for name, tally in self._tallies.items():
             orders = [r for r in recent if not name or r.agent == name]
             errors = [e for e in self.errors if not name or e[1] == name]
+            funding = [f for f in self.funding if not name or f[1] == name]
             for window, length in WINDOWS.items():
                 if length is None:
-                    found[name, window] = tally.figures(Counter(kind for _, _, kind in errors))
+                    paid = sum((amount for _, _, amount in funding), ZERO)
+                    found[name, window] = tally.figures(Counter(kind for _, _, kind in errors), paid)
                 else:
-                    found[name, window] = measure(orders, errors, now, window_ms=length)
-        return MetricsMeasured(now, found)
+                    found[name, window] = measure(
+                        orders, errors, now, window_ms=length, costs=self._costs, funding=funding
+                    )
+        return MetricsMeasured(now, found, tuple(self.shares().values()))
 
     def recent(self, agent_id: str, now: int, span_ms: int = 600_000) -> tuple[tuple[int, str, str], ...]:
         """An agent's orders that added risk in the last minutes: (time, symbol, side)."""
@@ -236,9 +260,10 @@ def _api_error(data: Mapping[str, Any]) -> str:
 class LedgerWatch:
     """Tells the figures of a journal that only others write to: for what may change nothing."""
 
-    def __init__(self, folder: Path, emit: Callable[[Event], None]) -> None:
+    def __init__(self, folder: Path, emit: Callable[[Event], None], costs: PaperCosts | None = None) -> None:
         self._folder = folder
         self._emit = emit
+        self._costs = costs
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -246,7 +271,7 @@ class LedgerWatch:
         try:
             while not await journal.open_to_read():  # noqa: ASYNC110 - another process makes it
                 await asyncio.sleep(WATCH_SECONDS)
-            ledger = Ledger(journal)
+            ledger = Ledger(journal, self._costs)
             while True:
                 await ledger.refresh()
                 self._emit(ledger.measured(now_ms()))

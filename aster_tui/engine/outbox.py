@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aster_tui.domain.events import ErrorRaised
+from aster_tui.domain.paper import PaperCosts
 from aster_tui.domain.records import error_record, order_document
 from aster_tui.engine.core import Core, now_ms
 from aster_tui.store.base import StoreError, StoreRefused, StoreUnavailable
@@ -28,10 +29,13 @@ TURN_MS = 8_000
 class Outbox:
     """Feeds one database from one journal."""
 
-    def __init__(self, core: Core, journal: Journal, store: TradingStore) -> None:
+    def __init__(
+        self, core: Core, journal: Journal, store: TradingStore, costs: PaperCosts | None = None
+    ) -> None:
         self._core = core
         self._journal = journal
         self._store = store
+        self._costs = costs or PaperCosts()
         self._prepared = False
 
     async def run(self) -> None:
@@ -129,7 +133,9 @@ class Outbox:
             {"at": e.at, "kind": e.kind, "journal": e.journal, "seq": e.seq, **_shown(e)} for e in once
         ]
         count = len(lines) + int(told.get("lines", 0))
-        await self._store.record_order(order_document(record), [*told.get("history", ()), *history], count)
+        await self._store.record_order(
+            order_document(record, self._costs), [*told.get("history", ()), *history], count
+        )
 
 
 def _shown(entry: Entry) -> Mapping[str, Any]:

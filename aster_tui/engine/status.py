@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from aster_tui.domain.metrics import Metrics
+from aster_tui.domain.reality import Reality
 from aster_tui.domain.symbols import plain
 from aster_tui.domain.views import AgentView, FleetSnapshot, PositionView
 
@@ -59,7 +60,13 @@ def _agent(agent: AgentView, positions: tuple[PositionView, ...]) -> dict[str, A
         "paper_balance": _decimal(agent.paper_balance),
         "positions": [_position(p) for p in positions if agent.key in p.agent_id.split("+")],
         "open_orders": agent.open_orders,
-        "sync": {"state": agent.sync.state, "at": agent.sync.at, "drift": list(agent.sync.drift)},
+        "sync": {
+            "state": agent.sync.state,
+            "at": agent.sync.at,
+            "drift": list(agent.sync.drift),
+            "drift_since": agent.sync.drifted_at,
+        },
+        "reality": _reality(agent.reality),
         "last_error": agent.last_error,
         "halted": agent.halted,
         "stale": agent.stale,
@@ -83,6 +90,24 @@ def _metrics(found: Metrics) -> dict[str, Any]:
         "realized": _plain(found.realized),
         "error_rate": _decimal(found.error_rate),
         "errors": dict(found.errors),
+        "error_rates": {kind: _plain(rate) for kind, rate in found.error_rates.items()},
+        "orders_cost": _plain(found.orders_cost),
+        "funding": _plain(found.funding),
+    }
+
+
+def _reality(found: Reality | None) -> dict[str, Any] | None:
+    """The real account beside the paper one, USDT; costs are above zero."""
+    if found is None:
+        return None
+    return {
+        "real_pnl": _plain(found.real_pnl),
+        "paper_pnl": _plain(found.paper_pnl),
+        "cost": _plain(found.cost),
+        "orders_cost": _plain(found.orders_cost),
+        "fees": _plain(found.fees),
+        "funding": _plain(found.funding),
+        "slippage_bp": _decimal(found.slippage_bp),
     }
 
 

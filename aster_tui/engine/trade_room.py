@@ -15,6 +15,7 @@ from aster_tui.engine.adoption import Adoption
 from aster_tui.engine.core import Core, now_ms
 from aster_tui.engine.desk import OrderDesk
 from aster_tui.engine.executor import Executor, Rules
+from aster_tui.engine.funding import Funding
 from aster_tui.engine.guardian import Guardian
 from aster_tui.engine.halts import Controls
 from aster_tui.engine.ledger import Ledger
@@ -30,7 +31,7 @@ from aster_tui.store.base import StoreError
 from aster_tui.store.journal import Journal
 from aster_tui.store.trading import TradingStore
 
-METRICS_SECONDS = 2.0
+METRICS_SECONDS, AGAIN_SECONDS = 2.0, 2.0
 
 
 class TradeRoom:
@@ -54,7 +55,8 @@ class TradeRoom:
     ) -> None:
         self._core = core
         self.journal = Journal(settings.state_folder)
-        self.ledger = Ledger(self.journal)
+        costs = paper_costs(settings)
+        self.ledger = Ledger(self.journal, costs)
         self.desk = OrderDesk(self.journal)
         self._store = store
         limits = limits_of(settings)
@@ -72,11 +74,11 @@ class TradeRoom:
         self.executor = Executor(
             core, self.desk, self.ledger, client_of, halted, rules, self.permissions, protection
         )
-        self.outbox = Outbox(core, self.journal, store) if store is not None else None
+        self.funding = Funding(core, self.journal, self.ledger, client_of)
+        self.outbox = Outbox(core, self.journal, store, costs) if store is not None else None
         self.worker: Worker | None = None
         self.adoption = Adoption(store, self.journal, self.ledger) if store is not None else None
         if working and store is not None and self.adoption is not None:
-            costs = PaperCosts(settings.paper_slippage_bp, settings.paper_fee_percent / 100)
             self.worker = Worker(
                 core,
                 store,
@@ -113,6 +115,7 @@ class TradeRoom:
         """Take an event of the engine."""
         self.guardian.listen(event)
         self.executor.listen(event)
+        self.funding.listen(event)
         if self.worker is not None:
             self.worker.paper.listen(event)
         if self.notifier is not None:
@@ -125,14 +128,15 @@ class TradeRoom:
 
     async def run(self) -> None:
         """Until cancelled; what is under way is finished first."""
-        await self.journal.open()
         core = self._core
+        await self._opened()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(keep_running(core, "the guardian", self.guardian.run))
                 tasks.create_task(keep_running(core, "the recovery", self.recovery.run))
                 tasks.create_task(keep_running(core, "the errors", self._keep_errors))
                 tasks.create_task(keep_running(core, "the permissions", self.permissions.run))
+                tasks.create_task(keep_running(core, "the funding", self.funding.run))
                 tasks.create_task(keep_running(core, "the controls", self.controls.run))
                 if self.outbox is not None:
                     tasks.create_task(keep_running(core, "the outbox", self.outbox.run))
@@ -144,6 +148,19 @@ class TradeRoom:
         finally:
             await self.desk.close(1.0)
             await self.journal.close()
+
+    async def _opened(self) -> None:
+        """The journal, as soon as the disk takes it; without it nothing is sent."""
+        told = ""
+        while True:
+            try:
+                await self.journal.open()
+                return
+            except StoreError as error:
+                if str(error) != told:
+                    told = str(error)
+                    self._core.problem("journal", told, remedy=error.remedy)
+                await asyncio.sleep(AGAIN_SECONDS)
 
     async def _measure(self) -> None:
         """Tell the figures of the journal's orders every few seconds, when there are new ones."""
@@ -178,3 +195,8 @@ def limits_of(settings: Settings) -> Limits:
         allow=settings.symbols("allow_symbols"),
         deny=settings.symbols("deny_symbols"),
     )
+
+
+def paper_costs(settings: Settings) -> PaperCosts:
+    """What paper orders pay."""
+    return PaperCosts(settings.paper_slippage_bp, settings.paper_fee_percent / 100)

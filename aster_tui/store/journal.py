@@ -170,6 +170,10 @@ class Journal:
         """The last errors, oldest first."""
         return await self._run(lambda: self._files.errors(limit))
 
+    async def funding(self) -> list[Entry]:
+        """Every payment of funding, oldest first."""
+        return await self._run(self._files.funding)
+
     async def take_over(self, only: Collection[str] | None = None) -> list[OrderRecord]:
         """The unresolved orders of processes that are gone; they are this one's from now on, and each is
         told once.

@@ -41,6 +41,7 @@ create table if not exists entries (
 );
 create index if not exists entries_of_order on entries (client_order_id);
 create index if not exists entries_errors on entries (seq) where kind = 'error';
+create index if not exists entries_funding on entries (seq) where kind = 'funding';
 create table if not exists orders (
     client_order_id text primary key,
     account text not null,
@@ -213,6 +214,10 @@ class JournalFile:
         """The last errors, newest first."""
         return self._entries("where kind = 'error' order by seq desc limit ?", (limit,))
 
+    def funding(self) -> list[Entry]:
+        """Every payment of funding, oldest first."""
+        return self._entries("where kind = 'funding' order by seq", ())
+
     def last(self) -> int:
         """The number of the last line. They are numbered from one on, and none is ever taken away."""
         return int(self._rows("select coalesce(max(seq), 0) from entries")[0][0])
@@ -308,7 +313,7 @@ class JournalFile:
         database = self._database = _connected(self.path, "rw", WRITE_SECONDS)
         database.execute("pragma journal_mode = wal")
         database.execute("pragma synchronous = full")
-        if not database.execute("select 1 from sqlite_master where name = 'entries_errors'").fetchone():
+        if not database.execute("select 1 from sqlite_master where name = 'entries_funding'").fetchone():
             try:
                 database.executescript(_SCHEMA.format(name=secrets.token_hex(6)))
             except sqlite3.Error:

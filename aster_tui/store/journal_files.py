@@ -246,6 +246,11 @@ class JournalFiles:
         found = [line for file in files for line in file.errors(limit)]
         return sorted(found, key=lambda line: line.at)[-limit:]
 
+    def funding(self) -> list[Entry]:
+        """Every payment of funding, about as they came."""
+        files = [file for file in self._files() if file.ready()]
+        return sorted((line for file in files for line in file.funding()), key=lambda line: line.at)
+
     def move_mark(self, mark: str, reached: Mapping[str, int]) -> None:
         """How far we got with each file."""
         self._write(lambda file: file.move_marks(mark, reached))
