@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -16,6 +17,8 @@ from typing import Any
 import pytest
 
 from aster_tui.demo.fleet import AGENTS
+from aster_tui.domain.safeguards import RULES
+from tests import rig
 from tests.console.pty_terminal import Terminal
 
 DEMO = [sys.executable, "-m", "aster_tui", "demo"]
@@ -100,6 +103,62 @@ def test_within_ten_seconds_orders_fills_a_refusal_and_drift_are_on_screen(
         assert term.wait(20) == 0
     finally:
         term.close()
+    nothing_is_left(temporary)
+
+
+#: What a decision that is none is refused for, before any safeguard is asked.
+NO_DECISIONS = (
+    "on the wrong side",
+    "MOON is unknown",
+    "size_usd is missing",
+    "must be a number, not the text",
+    "leverage must be a whole number",
+    "smallest quantity",
+)
+
+
+@pytest.mark.timeout(300)
+async def test_every_safeguard_is_met_and_every_decision_that_is_none(
+    temporary: Path, tmp_path: Path
+) -> None:
+    """What the demo's console would show: an engine that watches the host's servers."""
+    (temporary / "f").mkdir()
+    command = [sys.executable, "-m", "aster_tui.demo.host", "--folder", str(temporary / "f"), "--haste", "4"]
+    host = await asyncio.create_subprocess_exec(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert host.stdout is not None
+        served = json.loads(await host.stdout.readline())
+        settings = rig.settings(
+            tmp_path,
+            served["rest"],
+            served["ws"],
+            served["mongodb_uri"],
+            served["mongodb_database"],
+            read_only=True,
+        )
+        with rig.running(settings, served["environment"]) as engine:
+
+            def unseen() -> list[str]:
+                shown = [e for e in engine.snapshot().errors if e.source in ("safeguard", "decision")]
+                words = "\n".join(e.message for e in shown)
+                tripped = [
+                    name for name in RULES if f": {name}: " not in words and f"; {name}: " not in words
+                ]
+                return tripped + [part for part in NO_DECISIONS if part not in words]
+
+            try:
+                await rig.until(lambda: not unseen(), "all of them", 240)
+            except AssertionError:
+                raise AssertionError(f"never seen: {unseen()}") from None
+            # The worker's own words for the rest: an order that the exchange refused, and a drift.
+            await rig.until(lambda: "-4087" in {e.code for e in engine.snapshot().errors})
+            await rig.until(lambda: "different size" in rig.errors(engine))
+            real = [a for a in engine.snapshot().agents if a.mode == "real"]
+            assert len(real) == 3, "what goes wrong on purpose leaves its agents real"
+    finally:
+        if host.stdin is not None:
+            host.stdin.close()
+        assert await asyncio.wait_for(host.wait(), 20) == 0
     nothing_is_left(temporary)
 
 

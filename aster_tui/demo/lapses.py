@@ -23,7 +23,7 @@ from aster_tui.store.trading import TradingStore
 
 #: The settings under which the demo's worker works: tighter than usual, so that each safeguard can be met.
 DENIED = "SUI"
-ORDERS_PER_MINUTE = 8
+ORDERS_PER_MINUTE = 12
 STALE_PRICE_SECONDS, STALE_BALANCE_SECONDS = 5, 12
 MOST_POSITIONS = 5
 #: A coin that nobody trades: it can stand still for a while without anybody missing it.
@@ -147,7 +147,9 @@ class Lapses:
     async def _without(self, coin: str) -> AgentDocument:
         """An agent that holds nothing in a coin: what is refused is then refused for what it was meant to
         be."""
-        agents = self._random.sample(self._all, len(self._all))
+        # The greedy one is left alone: its orders of this minute are its own.
+        others = [a for a in self._all if a not in self._paper[:1]] or self._all
+        agents = self._random.sample(others, len(others))
         for agent in agents:
             if coin not in await self._maker.busy(agent):
                 return agent
