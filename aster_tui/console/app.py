@@ -25,7 +25,7 @@ from aster_tui.console.actions import Action, Context
 from aster_tui.console.balances import Balances
 from aster_tui.console.comfort import Comfort
 from aster_tui.console.doing_replay import replay_words
-from aster_tui.console.held import HeldKey
+from aster_tui.console.keyboard import Keyboard
 from aster_tui.console.layout import PANES, Frame, compose_frame
 from aster_tui.console.options import ConsoleOptions
 from aster_tui.console.pane import Pane
@@ -78,7 +78,7 @@ class ConsoleApp(App[None]):
         # The registry's and no others: Textual's own ctrl+q would quit from under a dialog.
         self._bindings = self.registry.bindings()
         self._bindings.key_to_bindings["ctrl+c"] = [Binding("ctrl+c", "help_quit", show=False)]
-        self.held_key = HeldKey()
+        self.keyboard = Keyboard(self)
         self.comfort = Comfort(self)
         self._engine = engine
         self.acting = Acting(engine.submit, self.options.disarm_minutes)
@@ -110,6 +110,7 @@ class ConsoleApp(App[None]):
     def on_mount(self) -> None:
         """Show the first frame, then start the engine."""
         self._frame = Frame(self._base)
+        self.run_worker(self.keyboard.run())
         self.frame.activate(PANES[0])
         self.set_interval(TICK_SECONDS, self._tick)
         self.call_after_refresh(self._started)
@@ -237,10 +238,15 @@ class ConsoleApp(App[None]):
     # What the operator does
 
     async def on_event(self, event: events.Event) -> None:
-        """See every key before anything else does: whether it is a new one or one that is held down."""
+        """See every key before anything else does: they are done one after another."""
         if isinstance(event, events.Key) and not event.is_forwarded:
-            self.held_key.press(event.key, time.monotonic())
             self.acting.touch(self._clock())
+            if self.keyboard.takes(event):
+                return
+        await super().on_event(event)
+
+    async def take_key(self, event: events.Key) -> None:
+        """Do a key whose turn it is."""
         await super().on_event(event)
 
     def context(self) -> Context:
@@ -297,7 +303,7 @@ class ConsoleApp(App[None]):
 
     def action_act(self, action_id: str) -> None:
         """A key was pressed for an action. One that is held down does what can change something once."""
-        if self.registry.by_id[action_id].danger == "none" or not self.held_key.repeats:
+        if self.registry.by_id[action_id].danger == "none" or not self.keyboard.held:
             self.do(action_id)
 
     def do(self, action_id: str) -> None:

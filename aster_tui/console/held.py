@@ -4,6 +4,8 @@ from __future__ import annotations
 
 #: Terminals begin to repeat a held key after 0.25 to 0.66 s and then some 30 times a second.
 REPEAT_SECONDS = 0.7
+#: Nobody presses one key twice within this; a key that stays down comes so often.
+RAPID_SECONDS = 0.1
 
 
 class HeldKey:
@@ -17,8 +19,12 @@ class HeldKey:
         self._key = ""
         self._at = float("-inf")
         self.repeats = False
+        #: Whether it certainly was not pressed anew.
+        self.rapid = False
 
     def press(self, key: str, at: float) -> None:
         """A key came at ``at`` (seconds of a clock that only goes forward)."""
-        self.repeats = key == self._key and at - self._at < REPEAT_SECONDS
+        since = at - self._at
+        self.repeats = key == self._key and since < REPEAT_SECONDS
+        self.rapid = self.repeats and since < RAPID_SECONDS
         self._key, self._at = key, at

@@ -97,6 +97,8 @@ class Registry:
         self.actions = tuple(_rebound(a, keys[a.id]) if a.id in keys else a for a in actions)
         self.grid_keys = GRID_KEYS[:2] if replaying else GRID_KEYS
         self.by_id = {action.id: action for action in self.actions}
+        #: Keys of what is marked ``everywhere``.
+        self.urgent_keys = frozenset(k for a in self.actions if a.everywhere for k in a.keys.split(","))
         _refuse_clashes(self.actions, keys)
 
     def bindings(self) -> BindingsMap:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from textual import events
 
 from aster_tui.console.app import TICK_SECONDS
 from aster_tui.console.details import Overlay
@@ -345,3 +346,16 @@ async def test_the_console_paints_its_own_picture() -> None:
     drawn = await picture(fleet())
     assert drawn.lstrip().startswith("<svg")
     assert "NeuralSniper" in drawn
+
+
+async def test_an_action_never_comes_before_the_cursor_that_was_moved_for_it() -> None:
+    port = Scripted()
+    async with console(port) as (app, pilot):
+        driver = app._driver
+        assert driver is not None
+        for key in ("j", "s", "k", "S", "j", "j", "s"):  # all at once, as over a slow line
+            event = events.Key(key, key)
+            event.set_sender(app)
+            driver.send_message(event)
+        await until(pilot, lambda: len(port.asked) == 3)
+        assert port.asked == [SyncAgents(("a1",)), SyncAgents(), SyncAgents(("a2",))]

@@ -70,12 +70,19 @@ async def watched(tmp_path: Any, mongo_uri: str, mongo_database: str, raw_databa
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Textual's pilot waits after each key until the whole process is idle, which one with an engine, an
-    exchange and a database never is: here each key only waits until the screen has taken it."""
+    exchange and a database never is: here each key only waits until it is done."""
 
     async def no_longer(*args: float) -> None:
         await asyncio.sleep(0.001)
 
     monkeypatch.setattr("textual.app.wait_for_idle", no_longer)
+
+
+async def press(app: ConsoleApp, pilot: Pilot[None], key: str) -> None:
+    """Press a key and wait until it is done."""
+    await pilot.press(key)
+    await rig.until(lambda: app.keyboard.idle, f"{key} is done")
+    await pilot.pause(0.001)
 
 
 async def every_key(app: ConsoleApp, pilot: Pilot[None], opened: tuple[str, ...]) -> None:
@@ -88,11 +95,9 @@ async def every_key(app: ConsoleApp, pilot: Pilot[None], opened: tuple[str, ...]
             assert app.frame.filter_line is not None
             app.frame.filter_line.value = ""
             for step in opened:
-                await pilot.press(step)
-                await pilot.pause(0.001)
+                await press(app, pilot, step)
             here = app.screen
-        await pilot.press(key)
-        await pilot.pause(0.001)
+        await press(app, pilot, key)
 
 
 async def every_action(app: ConsoleApp, pilot: Pilot[None]) -> None:

@@ -282,3 +282,22 @@ async def test_without_a_real_agent_or_in_read_only_there_is_no_ticket() -> None
         async with console(port) as (app, pilot):
             await pilot.press("o")
             assert not app.covered
+
+
+async def test_nothing_typed_takes_no_symbol_and_keys_typed_ahead_are_not_lost() -> None:
+    port = Scripted(trading())
+    async with console(port) as (app, pilot):
+        await pilot.press("o", "enter")
+        assert field(app, "symbol").value == ""
+        await pilot.press("escape")
+        driver = app._driver
+        assert driver is not None
+        # All there before the ticket is, and the key that opens it a little too long down.
+        for key in ("o", "o", "o", *"eth", "enter", "enter", "enter", *"0.001"):
+            name = "full_stop" if key == "." else key
+            event = events.Key(name, key if len(key) == 1 else "\r")
+            event.set_sender(app)
+            driver.send_message(event)
+        await until(pilot, lambda: isinstance(app.screen, TicketScreen) and field(app, "quantity").value)
+        assert field(app, "symbol").value == "ETHUSDT"
+        assert field(app, "quantity").value == "0.001"

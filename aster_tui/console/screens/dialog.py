@@ -9,11 +9,11 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
-from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Static
 
 from aster_tui.console import terminal
+from aster_tui.console.keyboard import ActingScreen
 from aster_tui.console.status_line import Styles
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ AROUND = 7
 READ_SECONDS = 0.2
 
 
-class Dialog(ModalScreen[None]):
+class Dialog(ActingScreen):
     """A frame above the panes. A subclass says its text (:meth:`drawn`) and its widgets (:meth:`parts`)."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -71,7 +71,11 @@ class Dialog(ModalScreen[None]):
     def on_mount(self) -> None:
         """Begin to look whether the terminal has taken what is shown."""
         self._fit()
+        self.call_after_refresh(self._begin)
         self._look = self.set_interval(0.05, self._look_whether_seen)
+
+    def _begin(self) -> None:
+        self.standing.set()
 
     def _look_whether_seen(self) -> None:
         if terminal.has_taken_all(self.app._driver):
@@ -86,7 +90,7 @@ class Dialog(ModalScreen[None]):
     @property
     def held(self) -> bool:
         """Whether the key that is being handled is one that stays down."""
-        return self.operator.held_key.repeats
+        return self.operator.keyboard.held
 
     @property
     def operator(self) -> ConsoleApp:

@@ -14,7 +14,7 @@ from aster_tui.console.acting import request_of
 from aster_tui.console.actions import cannot_write
 from aster_tui.console.screens.dialog import Dialog, Keys
 from aster_tui.console.screens.form import why_not
-from aster_tui.console.screens.words import hidden_words, position_line, where
+from aster_tui.console.screens.words import answer_words, hidden_words, position_line, where
 from aster_tui.console.widgets.field import Field
 from aster_tui.console.widgets.picker import Picker
 from aster_tui.domain.commands import CancelRequest, Preflight, SetMode
@@ -114,6 +114,17 @@ class RealDialog(Dialog):
         if view is not None:
             text.append_text(_flip_text(view, styles))
         return text
+
+    def follow(self) -> None:
+        """The newest check is in sight, and what came of it stands where it is always seen."""
+        before = self.text
+        super().follow()
+        view = request_of(self.operator.newest(), self._flip) if self._flip else self.checked
+        if view is not None and view.state != "running":
+            words, style = answer_words(view.state, view.message)
+            self.tell(words, style)
+        if self.text != before:
+            self.query_one("#body").scroll_end(animate=False)
 
     def parts(self) -> ComposeResult:
         """The word."""

@@ -207,6 +207,7 @@ class ModifyForm(Form):
 class LeverageForm(Form):
     """The leverage of a symbol on an agent's account."""
 
+    AUTO_FOCUS = None
     HEADING = "set leverage"
     DOES = "set it…"
 

@@ -66,6 +66,7 @@ class TicketScreen(Dialog):
         Binding("down,enter", "app.focus_next", show=False, id="ticket.down"),
         Binding("up", "app.focus_previous", show=False, id="ticket.up"),
     ]
+    AUTO_FOCUS = None
     HEADING = "order ticket"
     HINT = "tab ↑ ↓ fields · ← → choices"
 
@@ -176,6 +177,8 @@ class TicketScreen(Dialog):
 
     def follow(self) -> None:
         """Examine anew, and say how the request stands."""
+        if not self.query("#reduce_only"):  # it is still being put together
+            return
         super().follow()
         view = self.answer
         if view is not None:
@@ -320,8 +323,6 @@ class TicketScreen(Dialog):
         return text
 
     def _placed(self, asked: PlaceOrder) -> None:
-        # The key that confirmed may still be down: it must not land in a field.
-        self.set_focus(None)
         self._ask(asked)
 
     def _ask(self, asked: PlaceOrder) -> None:

@@ -61,7 +61,8 @@ class SymbolField(Field):
             follow()
 
     def take(self) -> None:
-        """Take the one that is picked, where the text is none yet or another was picked."""
+        """Take the one that is picked, where the text is none yet or another was picked. Where nothing was
+        typed or picked there is nothing to take: nobody trades in a symbol he did not name."""
         found = self.matches
-        if found and (self.picked or not self.decided):
+        if found and (self.picked or (self.value.strip() and not self.decided)):
             self.value = found[min(self.picked, len(found) - 1)]
