@@ -231,7 +231,7 @@ class Ledger:
                     found[name, window] = measure(
                         orders, errors, now, window_ms=length, costs=self._costs, funding=funding
                     )
-        return MetricsMeasured(now, found, tuple(self.shares().values()))
+        return MetricsMeasured(now, found, tuple(share for _, share in sorted(self.shares().items())))
 
     def recent(self, agent_id: str, now: int, span_ms: int = 600_000) -> tuple[tuple[int, str, str], ...]:
         """An agent's orders that added risk in the last minutes: (time, symbol, side)."""

@@ -298,6 +298,10 @@ async def test_nothing_typed_takes_no_symbol_and_keys_typed_ahead_are_not_lost()
             event = events.Key(name, key if len(key) == 1 else "\r")
             event.set_sender(app)
             driver.send_message(event)
-        await until(pilot, lambda: isinstance(app.screen, TicketScreen) and field(app, "quantity").value)
+        # One after another, so the number is there when its last digit is, and not before.
+        await until(
+            pilot,
+            lambda: isinstance(app.screen, TicketScreen) and field(app, "quantity").value.endswith("1"),
+        )
         assert field(app, "symbol").value == "ETHUSDT"
         assert field(app, "quantity").value == "0.001"

@@ -14,9 +14,11 @@ import pytest
 from bson import ObjectId
 
 from aster_tui.domain.events import ErrorRaised
+from aster_tui.domain.paper import PaperCosts
+from aster_tui.domain.records import order_document
 from aster_tui.engine import outbox as module
 from aster_tui.engine.core import Core
-from aster_tui.engine.outbox import Outbox, order_document
+from aster_tui.engine.outbox import Outbox
 from aster_tui.store import journal_files
 from aster_tui.store.journal import Journal, added_up
 from aster_tui.store.trading import Lease, TradingStore, new_id
@@ -119,7 +121,7 @@ async def test_whoever_comes_late_with_less_changes_nothing(
             record, once = added_up(lines[:count])
             assert record is not None
             history = [{"seq": line.seq} for line in once]
-            await store.record_order(order_document(record), history, count)
+            await store.record_order(order_document(record, PaperCosts()), history, count)
             most = max(most, count)
             (document,) = raw_database.orders.find()
             assert [line["seq"] for line in document["history"]] == [line.seq for line in lines[:most]]
