@@ -430,7 +430,7 @@ def _merged(here: Iterable[AgentDocument], there: Iterable[AgentDocument]) -> tu
     found = {agent.name.upper(): agent for agent in here}
     for agent in there:
         known = found.get(agent.name.upper())
-        if known is None or (agent.user_address and not agent.paper):
+        if known is None or (agent.user_address and agent.on_account):
             found[agent.name.upper()] = agent
     return tuple(found.values())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ import pytest
 
 from aster_tui.engine.halts import HaltFile
 from aster_tui.store.audit import chains
+from tests.console.pty_terminal import Terminal
 from tests.rig import agent_document
 from tests.test_cli import practice, run
 
@@ -197,6 +199,32 @@ def test_a_database_that_is_gone_is_said_and_delays_nothing(tmp_path: Path) -> N
         assert "the database was not told" in told["halt"]
         assert HaltFile(tmp_path / "state").read()["fleet"].pending
         assert not any(a["positions"] for a in state(ready).values())
+
+
+@pytest.mark.parametrize(("typed", "code"), [("close\n", 0), ("y\n", 3), ("\n", 3)])
+def test_on_a_terminal_it_shows_what_it_would_close_and_wants_a_word(
+    tmp_path: Path, typed: str, code: int
+) -> None:
+    with two(tmp_path) as (ready, env):
+        held = state(ready)
+        env |= {"PYTHONPATH": os.getcwd(), "AGENT_SHARING_USER": ready["accounts"][0]["user"]}
+        command = [sys.executable, "-m", "aster_tui", "close-all", "--agent", "sniper"]
+        env = {**dict.fromkeys(("MONGODB_URI",), ""), **env}
+        terminal = Terminal(command, 120, 30, **env)
+        try:
+            shown = terminal.until(lambda text: "type close to go on" in text)
+            assert "PRACTICE" in shown
+            assert "3 positions" in shown
+            assert "SHARING" in shown.upper()
+            assert all(p["symbol"] in shown for p in held[ready["accounts"][0]["user"]]["positions"])
+            assert state(ready) == held
+            terminal.press(typed)
+            assert terminal.process.wait(30) == code
+        finally:
+            terminal.close()
+        left = state(ready)
+        assert (left == held) == (code != 0)
+        assert left[ready["accounts"][1]["user"]] == held[ready["accounts"][1]["user"]]
 
 
 def test_it_starts_without_what_it_does_not_need() -> None:

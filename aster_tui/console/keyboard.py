@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from textual import events
+from textual.app import ScreenStackError
 from textual.message_pump import MessagePump
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Input
@@ -65,19 +66,20 @@ class Keyboard:
         return True
 
     async def run(self) -> None:
-        """Do the keys, until cancelled."""
-        while True:
-            await self._came.wait()
-            self._came.clear()
-            while self._waiting:
-                await self._stands()
-                event, self.held, rapid = self._waiting.pop(0)
-                if not self.held:
-                    self._pressed_on = tuple(self._app.screen_stack)
-                elif self._means_nothing(rapid):
-                    continue
-                await self._do(event)
-            self.idle = True
+        """Do the keys, until cancelled or until there is no screen any more they could be for."""
+        with suppress(ScreenStackError):
+            while True:
+                await self._came.wait()
+                self._came.clear()
+                while self._waiting:
+                    await self._stands()
+                    event, self.held, rapid = self._waiting.pop(0)
+                    if not self.held:
+                        self._pressed_on = tuple(self._app.screen_stack)
+                    elif self._means_nothing(rapid):
+                        continue
+                    await self._do(event)
+                self.idle = True
 
     def _means_nothing(self, rapid: bool) -> bool:
         """Whether the key that stays down was pressed for another screen than the one on top."""

@@ -87,12 +87,7 @@ class FlattenRun:
         count = max(1, len(self._targets))
         minutes = 0 if deadline_s is not None else count * SPARING_WEIGHT // MINUTE_WEIGHT
         seconds = (deadline_s if deadline_s is not None else DEADLINE_SECONDS) + 60 * minutes
-        self._terms = Terms(
-            self.run_id,
-            self._began + int(seconds * 1000),
-            symbols,
-            thorough=count * THOROUGH_WEIGHT <= MINUTE_WEIGHT,
-        )
+        self._terms = Terms(self.run_id, self._began + int(seconds * 1000), symbols, thorough=True)
         self._runs: dict[str, AccountRun] = {}
         self._ended: dict[str, AccountReport] = {}
         self._verified: list[int] = []
@@ -158,6 +153,8 @@ class FlattenRun:
         self._public = Observer(
             self._venue, nonces=self._nonces, timeout_s=REQUEST_SECONDS, priority=Priority.EMERGENCY
         )
+        needed = len(self._targets) * THOROUGH_WEIGHT
+        self._terms = replace(self._terms, thorough=needed <= self._public.weight_left)
         beside = [asyncio.create_task(part()) for part in (self._stop_risk, self._read_rules, self._tell)]
         self._strays = asyncio.create_task(self._find_strays())
         try:

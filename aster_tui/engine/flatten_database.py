@@ -21,7 +21,7 @@ from aster_tui.domain.documents import AgentDocument
 
 #: How long the database may take for one answer.
 ASK_SECONDS = 3.0
-_FIELDS = ("agent_id", "name", "strategy", "user_address", "signer_address", "paper")
+_FIELDS = ("agent_id", "name", "strategy", "user_address", "signer_address", "paper", "keeps_positions")
 
 
 class DatabaseProblem(Exception):

@@ -29,6 +29,7 @@ def remember(state: Path, network: str, agents: Iterable[AgentDocument]) -> None
             "user": a.user_address,
             "signer": a.signer_address,
             "paper": a.paper,
+            "keeps": a.keeps_positions,
         }
         for a in agents
         if a.paper or a.user_address
@@ -46,13 +47,15 @@ def remember(state: Path, network: str, agents: Iterable[AgentDocument]) -> None
 
 
 def recall(state: Path, network: str, *, paper: bool = False) -> tuple[AgentDocument, ...]:
-    """The real agents remembered for a network; with ``paper`` the others too."""
+    """The agents on real accounts that are remembered for a network, also those that went to paper and left
+    positions there; with ``paper`` the others too."""
     found = []
     for row in _read(state).get(network, []):
         if not isinstance(row, dict):
             continue
         texts = {key: value for key, value in row.items() if isinstance(value, str)}
-        if "name" in texts and (paper or row.get("paper") is not True):
+        keeps = row.get("keeps") is True
+        if "name" in texts and (paper or keeps or row.get("paper") is not True):
             found.append(
                 AgentDocument(
                     agent_id=texts.get("id") or f"remembered:{texts['name']}",
@@ -62,6 +65,7 @@ def recall(state: Path, network: str, *, paper: bool = False) -> tuple[AgentDocu
                     paper=row.get("paper") is True,
                     user_address=texts.get("user"),
                     signer_address=texts.get("signer"),
+                    keeps_positions=keeps,
                 )
             )
     return tuple(found)

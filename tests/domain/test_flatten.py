@@ -341,6 +341,26 @@ def test_own_resting_close_is_cancelled_and_what_is_left_is_closed_anew() -> Non
     raise AssertionError("it was never closed anew")
 
 
+def test_resting_limits_make_room_for_a_refused_close_and_stops_stay() -> None:
+    there = [Position("AAUSDT", D(4), MARK)]
+    machine = Flatten(0, deadline=DEADLINE, rules=RULES, hints=there)
+    send, read, orders = machine.next(0)
+    assert isinstance(send, SendCloses)
+    assert isinstance(read, ReadPositions)
+    assert isinstance(orders, ReadOrders)
+    resting = [
+        order(1, "AAUSDT", "SELL", reduces=True),
+        order(2, "AAUSDT", "SELL", "STOP_MARKET", reduces=True),
+        order(3, "BBUSDT", "SELL", reduces=True),
+    ]
+    machine.positions(read, there, 5)
+    machine.orders(orders, resting, 5)
+    # BBUSDT has no position: what rests there goes at once. AAUSDT keeps what only reduces.
+    assert [s.order_ids for s in machine.next(6) if isinstance(s, CancelOrders)] == [(3,)]
+    machine.closed(send, [Failure("refused", "reduce-only", -2022)], 10)
+    assert [s.order_ids for s in machine.next(11) if isinstance(s, CancelOrders)] == [(1,)]
+
+
 def test_a_limit_goes_where_a_market_order_is_too_coarse() -> None:
     rules = {"AAUSDT": rules_of("AAUSDT", market_step_size=D(10), step_size=D("0.1"))}
     leg = Leg("AAUSDT", "BOTH", quantity=D("7.3"), mark=MARK)
