@@ -26,7 +26,8 @@ CALL_AT = Decimal("0.8")
 @lru_cache(maxsize=4096)
 def funding_rate(seed: int, symbol: str, interval: int) -> Decimal:
     """The rate of one funding interval: a function of the seed. Above zero the longs pay."""
-    basis_points = random.Random(f"{seed}/{symbol}/funding/{interval}").randint(-5, 15)
+    # Never nothing: whoever looks for the payment of an interval finds one.
+    basis_points = random.Random(f"{seed}/{symbol}/funding/{interval}").randint(-5, 15) or 1
     return Decimal(basis_points).scaleb(-5).quantize(CENT8)
 
 

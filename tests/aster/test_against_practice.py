@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import aiohttp
@@ -82,7 +83,9 @@ async def test_public_reads(client: Trader) -> None:
     day = await client.day_ticker("BTCUSDT")
     assert candle.low <= candle.close <= candle.high
     assert day.low <= day.last <= day.high
-    assert (await client.funding_rates("BTCUSDT"))[0].rate > 0
+    fundings = await client.funding_rates("BTCUSDT")
+    assert {later.time - one.time for one, later in pairwise(fundings)} == {8 * 3_600_000}
+    assert 0 < max(abs(one.rate) for one in fundings) < D("0.01")
 
 
 async def test_an_order_from_test_to_history(client: Trader) -> None:
