@@ -56,17 +56,26 @@ class Terminal:
 
     def read(self, seconds: float = 0.05) -> bool:
         """Read what is there, waiting at most this long. Whether anything came."""
+        data = self.take(seconds)
+        self.feed(data)
+        return bool(data)
+
+    def take(self, seconds: float) -> bytes:
+        """What came, not yet on the screen: the emulator needs longer for it than the child."""
         ready, _, _ = select.select([self._master], [], [], seconds)
         if not ready:
-            return False
+            return b""
         try:
             data = os.read(self._master, 1 << 16)
         except OSError:  # the child closed its side
-            return False
+            return b""
         self.received += len(data)
         self.raw += data
+        return data
+
+    def feed(self, data: bytes) -> None:
+        """Put what was taken on the screen."""
         self._stream.feed(data)
-        return bool(data)
 
     def text(self) -> str:
         """The screen."""
