@@ -229,6 +229,6 @@ def test_on_a_terminal_it_shows_what_it_would_close_and_wants_a_word(
 
 def test_it_starts_without_what_it_does_not_need() -> None:
     heavy = ("textual", "motor", "pymongo", "eth_account", "aiohttp", "aster_tui.domain.events")
-    code = f"import sys, aster_tui.commands_flatten; print([m for m in {heavy!r} if m in sys.modules])"
+    code = f"import sys, aster_tui.cli.doing_flatten; print([m for m in {heavy!r} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

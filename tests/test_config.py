@@ -119,7 +119,7 @@ def test_keys_come_from_their_table_quoted_or_not(files: tuple[Path, Path]) -> N
 def test_keys_that_cannot_be_end_the_console_before_it_opens(
     files: tuple[Path, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    from aster_tui.commands import console
+    from aster_tui.cli.doing import console
 
     files[0].write_text('[keys]\n"sync.everything" = "f5"\n')
     assert console(load(files, state_dir=tmp_path)) == 2

@@ -75,7 +75,7 @@ def _engine(
 
         served = await ready
         if record is not None:
-            from aster_tui.commands_replay import CannotRecord, recorder
+            from aster_tui.engine.recorder import CannotRecord, recorder
 
             try:
                 recordings.append(recorder(record, served.settings))

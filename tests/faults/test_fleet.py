@@ -19,7 +19,7 @@ import pytest
 from bson import ObjectId
 from pymongo import MongoClient
 
-from aster_tui.commands_trade import queue_decision
+from aster_tui.cli.doing_trade import queue_decision
 from aster_tui.config import Settings
 from aster_tui.domain.client_ids import parse_client_id
 from aster_tui.domain.shares import shares

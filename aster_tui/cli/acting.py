@@ -68,10 +68,10 @@ def order(
     **texts: str,
 ) -> None:
     """Place an order, or with --test only validate it at the exchange."""
-    from aster_tui import commands_operator
+    from aster_tui.cli import doing_operator
 
     fields = {**texts, "type": kind, "reduce_only": "yes" if reduce_only else ""}
-    code = commands_operator.order(settings_of(context), agent, fields, test=test, yes=yes, as_json=as_json)
+    code = doing_operator.order(settings_of(context), agent, fields, test=test, yes=yes, as_json=as_json)
     sys.exit(code)
 
 
@@ -86,10 +86,10 @@ def cancel(
     context: click.Context, agent: str, order_id: str, symbol: str, everything: bool, yes: bool, as_json: bool
 ) -> None:
     """Cancel orders."""
-    from aster_tui import commands_operator
+    from aster_tui.cli import doing_operator
 
     settings = settings_of(context)
-    code = commands_operator.cancel(
+    code = doing_operator.cancel(
         settings, agent, order_id, symbol.upper(), everything=everything, yes=yes, as_json=as_json
     )
     sys.exit(code)
@@ -114,12 +114,10 @@ def modify(
     as_json: bool,
 ) -> None:
     """Change price and quantity of a resting limit order."""
-    from aster_tui import commands_operator
+    from aster_tui.cli import doing_operator
 
     settings = settings_of(context)
-    code = commands_operator.modify(
-        settings, agent, symbol, order_id, quantity, price, yes=yes, as_json=as_json
-    )
+    code = doing_operator.modify(settings, agent, symbol, order_id, quantity, price, yes=yes, as_json=as_json)
     sys.exit(code)
 
 
@@ -134,10 +132,10 @@ def reduce_position(
     context: click.Context, agent: str, symbol: str, part: str, reverse: bool, yes: bool, as_json: bool
 ) -> None:
     """Close a position or a part of it at market, reduce-only."""
-    from aster_tui import commands_operator
+    from aster_tui.cli import doing_operator
 
     settings = settings_of(context)
-    code = commands_operator.reduce(settings, agent, symbol, part, reverse=reverse, yes=yes, as_json=as_json)
+    code = doing_operator.reduce(settings, agent, symbol, part, reverse=reverse, yes=yes, as_json=as_json)
     sys.exit(code)
 
 
@@ -149,9 +147,9 @@ def reduce_position(
 @click.pass_context
 def leverage(context: click.Context, agent: str, symbol: str, value: int, yes: bool, as_json: bool) -> None:
     """Set a symbol's leverage."""
-    from aster_tui import commands_operator
+    from aster_tui.cli import doing_operator
 
-    sys.exit(commands_operator.leverage(settings_of(context), agent, symbol, value, yes=yes, as_json=as_json))
+    sys.exit(doing_operator.leverage(settings_of(context), agent, symbol, value, yes=yes, as_json=as_json))
 
 
 @click.command()
@@ -164,10 +162,10 @@ def mode(
     context: click.Context, agent: str, word: str, close_positions: bool, yes: bool, as_json: bool
 ) -> None:
     """Flip an agent; to real runs the preflight first."""
-    from aster_tui import commands_operator
+    from aster_tui.cli import doing_operator
 
     settings = settings_of(context)
-    code = commands_operator.mode(
+    code = doing_operator.mode(
         settings, agent, word, close_positions=close_positions, yes=yes, as_json=as_json
     )
     sys.exit(code)
@@ -179,9 +177,9 @@ def mode(
 @click.pass_context
 def doctor(context: click.Context, agents: tuple[str, ...], as_json: bool) -> None:
     """Preflight: clock, reachability, keys, signature, a test order, MongoDB, permissions."""
-    from aster_tui import commands_operator
+    from aster_tui.cli import doing_operator
 
-    sys.exit(commands_operator.doctor(settings_of(context), agents, as_json=as_json))
+    sys.exit(doing_operator.doctor(settings_of(context), agents, as_json=as_json))
 
 
 @click.command()
@@ -208,9 +206,9 @@ def resume(context: click.Context, agents: tuple[str, ...], reason: str, as_json
 def _set_trading(
     context: click.Context, agents: tuple[str, ...], state: TradingState, reason: str, as_json: bool
 ) -> None:
-    from aster_tui import commands_operator
+    from aster_tui.cli import doing_operator
 
-    sys.exit(commands_operator.set_trading(settings_of(context), agents, state, reason, as_json=as_json))
+    sys.exit(doing_operator.set_trading(settings_of(context), agents, state, reason, as_json=as_json))
 
 
 @click.command()
@@ -224,10 +222,10 @@ def log(
     context: click.Context, kind: str, agent: str | None, follow: bool, limit: int, as_json: bool
 ) -> None:
     """The logs; log audit verifies the chain too."""
-    from aster_tui import commands_log
+    from aster_tui.cli import doing_log
 
     settings = settings_of(context, read_only=True)
-    sys.exit(commands_log.log(settings, kind, agent, follow=follow, limit=limit, as_json=as_json))
+    sys.exit(doing_log.log(settings, kind, agent, follow=follow, limit=limit, as_json=as_json))
 
 
 COMMANDS = (order, cancel, modify, reduce_position, leverage, mode, doctor, halt, resume, log)

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from aster_tui.commands import logging_to_file
+from aster_tui.cli.doing import logging_to_file
 from aster_tui.config import Settings
 from aster_tui.console.format import moment
 from aster_tui.domain.audit import AuditLine

@@ -10,8 +10,8 @@ from typing import NoReturn
 import click
 
 from aster_tui import __version__
-from aster_tui.cli_flatten import EMERGENCY
-from aster_tui.cli_operator import COMMANDS, settings_of
+from aster_tui.cli.acting import COMMANDS, settings_of
+from aster_tui.cli.emergency import EMERGENCY
 from aster_tui.exits import FAILED
 
 
@@ -37,9 +37,9 @@ def main(
     """The console of the person who runs AI trading agents on Aster. Without a command: the console."""
     context.obj = {"profile": profile, "read_only": read_only, "no_keys": no_keys}
     if context.invoked_subcommand is None:
-        from aster_tui import commands
+        from aster_tui.cli import doing
 
-        sys.exit(commands.console(settings_of(context), record))
+        sys.exit(doing.console(settings_of(context), record))
     if record is not None and context.invoked_subcommand != "demo":
         raise click.UsageError("--record goes with the console and the demo")
     context.meta["aster_tui.record"] = record
@@ -92,9 +92,9 @@ def practice(arguments: tuple[str, ...]) -> None:
 @click.pass_context
 def replay(context: click.Context, file: Path, at: str | None, as_json: bool) -> None:
     """A recorded session in the console: pause, step, seek, speed."""
-    from aster_tui import commands_replay
+    from aster_tui.cli import doing_replay
 
-    sys.exit(commands_replay.replay(settings_of(context), file, at, as_json=as_json))
+    sys.exit(doing_replay.replay(settings_of(context), file, at, as_json=as_json))
 
 
 @main.command()
@@ -103,10 +103,10 @@ def replay(context: click.Context, file: Path, at: str | None, as_json: bool) ->
 @click.pass_context
 def status(context: click.Context, as_json: bool, timeout: float) -> None:
     """The fleet as it stands."""
-    from aster_tui import commands
+    from aster_tui.cli import doing
 
     # Looking changes nothing: the engine is built without any way to write.
-    sys.exit(commands.status(settings_of(context, read_only=True), as_json=as_json, timeout=timeout))
+    sys.exit(doing.status(settings_of(context, read_only=True), as_json=as_json, timeout=timeout))
 
 
 @main.command()
@@ -116,9 +116,9 @@ def status(context: click.Context, as_json: bool, timeout: float) -> None:
 @click.pass_context
 def sync(context: click.Context, agents: tuple[str, ...], as_json: bool, timeout: float) -> None:
     """Exchange → MongoDB: positions and balances; reports drift."""
-    from aster_tui import commands
+    from aster_tui.cli import doing
 
-    sys.exit(commands.sync(settings_of(context), agents, as_json=as_json, timeout=timeout))
+    sys.exit(doing.sync(settings_of(context), agents, as_json=as_json, timeout=timeout))
 
 
 @main.command()
@@ -126,9 +126,9 @@ def sync(context: click.Context, agents: tuple[str, ...], as_json: bool, timeout
 @click.pass_context
 def worker(context: click.Context, agents: tuple[str, ...]) -> None:
     """Carry out queued decisions, without a screen, until it is stopped."""
-    from aster_tui import commands_trade
+    from aster_tui.cli import doing_trade
 
-    sys.exit(commands_trade.worker(settings_of(context), agents))
+    sys.exit(doing_trade.worker(settings_of(context), agents))
 
 
 @main.command()
@@ -151,11 +151,11 @@ def decide(
     **numbers: float | None,
 ) -> None:
     """Queue a decision for an agent's worker."""
-    from aster_tui import commands_trade
+    from aster_tui.cli import doing_trade
 
     arguments = {"coin": coin, "signal": direction}
     arguments |= {name: value for name, value in numbers.items() if value is not None}  # type: ignore[misc]
-    sys.exit(commands_trade.decide(settings_of(context), agent, arguments, as_json=as_json))
+    sys.exit(doing_trade.decide(settings_of(context), agent, arguments, as_json=as_json))
 
 
 @main.group()
@@ -170,9 +170,9 @@ def keys() -> None:
 @click.pass_context
 def keys_import(context: click.Context, agent: str, password_file: str | None, as_json: bool) -> None:
     """Read an agent's private key (from the terminal or standard input) into a keystore."""
-    from aster_tui import commands_keys
+    from aster_tui.cli import doing_keys
 
-    sys.exit(commands_keys.import_key(settings_of(context), agent, password_file, as_json=as_json))
+    sys.exit(doing_keys.import_key(settings_of(context), agent, password_file, as_json=as_json))
 
 
 @keys.command("list")
@@ -180,9 +180,9 @@ def keys_import(context: click.Context, agent: str, password_file: str | None, a
 @click.pass_context
 def keys_list(context: click.Context, as_json: bool) -> None:
     """The keystores there are, with their signers."""
-    from aster_tui import commands_keys
+    from aster_tui.cli import doing_keys
 
-    sys.exit(commands_keys.list_keys(settings_of(context), as_json=as_json))
+    sys.exit(doing_keys.list_keys(settings_of(context), as_json=as_json))
 
 
 @keys.command("check")
@@ -191,9 +191,9 @@ def keys_list(context: click.Context, as_json: bool) -> None:
 @click.pass_context
 def keys_check(context: click.Context, agents: tuple[str, ...], as_json: bool) -> None:
     """Open each agent's key and compare it with the configured signer."""
-    from aster_tui import commands_keys
+    from aster_tui.cli import doing_keys
 
-    sys.exit(commands_keys.check_keys(settings_of(context), agents, as_json=as_json))
+    sys.exit(doing_keys.check_keys(settings_of(context), agents, as_json=as_json))
 
 
 @main.command()
@@ -238,7 +238,3 @@ def _missing_extra(error: ModuleNotFoundError) -> NoReturn:
 
 for command in (*COMMANDS, *EMERGENCY):
     main.add_command(command)
-
-
-if __name__ == "__main__":
-    main()

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from aster_tui.commands import engine_thread, finish, logging_to_file, refused, wait_for
+from aster_tui.cli.doing import engine_thread, finish, logging_to_file, refused, wait_for
 from aster_tui.config import Settings, agent_environment
 from aster_tui.domain.commands import (
     Asked,

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from aster_tui.commands import engine_thread, finish, logging_to_file, refused
+from aster_tui.cli.doing import engine_thread, finish, logging_to_file, refused
 from aster_tui.config import Settings, agent_environment
 from aster_tui.domain.decisions import DecisionRefused, parse_decision
 from aster_tui.domain.records import decision_document

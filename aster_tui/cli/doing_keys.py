@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from aster_tui.commands import finish
+from aster_tui.cli.doing import finish
 from aster_tui.config import Settings, agent_environment
 from aster_tui.domain.documents import AgentDocument
 from aster_tui.domain.keys import PrivateKey

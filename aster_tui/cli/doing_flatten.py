@@ -22,6 +22,7 @@ import click
 from aster_tui import logs
 from aster_tui.aster.nonces import NonceSource
 from aster_tui.aster.venue import Venue
+from aster_tui.cli.voice import Voice, on_a_thread, typed_line
 from aster_tui.config import Settings, agent_environment
 from aster_tui.domain.audit import AuditLine
 from aster_tui.domain.controls import FLEET
@@ -42,7 +43,6 @@ from aster_tui.exits import DONE, FAILED, REFUSED, UNKNOWN, UNREACHABLE, USAGE
 from aster_tui.store.audit import AuditFile
 from aster_tui.store.base import StoreError
 from aster_tui.store.journal import Journal
-from aster_tui.voice import Voice, on_a_thread, typed_line
 
 #: What an ending is called in the audit, as other requests' answers are.
 OUTCOMES = {"flat": "done", "left": "failed", "doubtful": "unknown"}

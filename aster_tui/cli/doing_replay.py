@@ -1,52 +1,15 @@
-"""Recording a console, and ``replay``: a recording in the console, or one moment of it as a document."""
+"""``replay``: a recording in the console, or one moment of it as a document."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from aster_tui import __version__
-from aster_tui.commands import logging_to_file
+from aster_tui.cli.doing import logging_to_file, run_with
 from aster_tui.config import Settings
 from aster_tui.exits import DONE, FAILED, USAGE
-
-if TYPE_CHECKING:
-    from aster_tui.engine.recording import Recorder
-
-
-class CannotRecord(Exception):
-    """The file of ``--record`` cannot be written. The text is one line for people."""
-
-
-def recorder(path: Path, settings: Settings) -> Recorder:
-    """Begin a recording.
-
-    Raises:
-        CannotRecord: the file exists already, or cannot be written.
-    """
-    from aster_tui.domain.recording import Header
-    from aster_tui.engine.core import now_ms, sync_stale_ms
-    from aster_tui.engine.recording import Recorder
-
-    header = Header(
-        program=f"aster-tui {__version__}",
-        network=settings.network,
-        read_only=settings.watching,
-        initial_balance=settings.initial_balance,
-        sync_stale_ms=sync_stale_ms(settings.sync_seconds),
-        started_at=now_ms(),
-    )
-    try:
-        return Recorder(path, header)
-    except FileExistsError:
-        raise CannotRecord(
-            f"--record {path}: the file is there already; a recording never overwrites"
-        ) from None
-    except OSError as error:
-        raise CannotRecord(f"--record {path}: {error.strerror or error}") from None
 
 
 def replay(settings: Settings, path: Path, at: str | None, *, as_json: bool) -> int:
@@ -71,7 +34,6 @@ def replay(settings: Settings, path: Path, at: str | None, *, as_json: bool) -> 
             return _said(f"{path}: {error}", FAILED, as_json=True)
         click.echo(json.dumps(status_document(player.snapshot()), indent=1))
         return DONE
-    from aster_tui.commands import run_with
     from aster_tui.engine.replaying import Replay
 
     with logging_to_file(settings):

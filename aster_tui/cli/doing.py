@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 def console(settings: Settings, record: Path | None = None) -> int:
     """Open the console, recorded into a file where one is said; returns the exit code."""
-    from aster_tui.commands_replay import CannotRecord, recorder
-
     with logging_to_file(settings), ExitStack() as ends:
         recording = None
         if record is not None:
+            from aster_tui.engine.recorder import CannotRecord, recorder
+
             try:
                 recording = recorder(record, settings)
             except CannotRecord as error:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import click
 
-from aster_tui.commands import finish
+from aster_tui.cli.doing import finish
 from aster_tui.config import Settings
 from aster_tui.domain.drill import SHOWN, WORDS, Drill, alike, as_data, beside
 from aster_tui.engine.drill import Asked, DrillProblem, earlier_drills, hold_drill

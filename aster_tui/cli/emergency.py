@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from aster_tui.cli_operator import confirmed, settings_of
+from aster_tui.cli.acting import confirmed, settings_of
 from aster_tui.domain.drill import INCIDENTS, Incident
 
 
@@ -33,10 +33,10 @@ def close_all(
     as_json: bool,
 ) -> None:
     """Flatten and prove it; works without MongoDB. Exit 0 only when the exchange said "flat" twice."""
-    from aster_tui import commands_flatten
+    from aster_tui.cli import doing_flatten
 
     sys.exit(
-        commands_flatten.close_all(settings_of(context), agents, symbols, deadline, yes=yes, as_json=as_json)
+        doing_flatten.close_all(settings_of(context), agents, symbols, deadline, yes=yes, as_json=as_json)
     )
 
 
@@ -53,11 +53,11 @@ def drill(
     context: click.Context, incident: Incident, accounts: int, positions: int, seed: int, as_json: bool
 ) -> None:
     """Rehearse close-all on a practice exchange of its own, with an incident; nothing real is touched."""
-    from aster_tui import commands_drill
+    from aster_tui.cli import doing_drill
     from aster_tui.engine.drill import Asked
 
     asked = Asked(incident, accounts, positions, seed)
-    sys.exit(commands_drill.drill(settings_of(context), asked, as_json=as_json))
+    sys.exit(doing_drill.drill(settings_of(context), asked, as_json=as_json))
 
 
 EMERGENCY = (close_all, drill)
