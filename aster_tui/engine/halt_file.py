@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from aster_tui.domain.controls import FLEET, STATES, Control, TradingState
 from aster_tui.engine.clock import now_ms
@@ -20,10 +21,20 @@ LOCK_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class LocalControl:
-    """A control as this machine's file has it; ``pending`` until the database was told."""
+    """A control as this machine's file has it; ``pending`` until the database was told, which was at
+    ``told_at`` (Unix ms of this machine)."""
 
     control: Control
     pending: bool
+    told_at: int = 0
+
+    def rules(self, asked_at: int | None, now: int) -> bool:
+        """Whether it stands before the database's word, which was asked for at ``asked_at`` (None: never).
+
+        A word that was asked for before the database was told does not know of it yet. A time that is to come
+        is of a clock that was set since, and rules nothing.
+        """
+        return self.pending or asked_at is None or asked_at <= self.told_at <= now
 
 
 class HaltFile:
@@ -42,8 +53,11 @@ class HaltFile:
         """What stands there; read again only when the file changed."""
         try:
             found = (self._folder / FILE).stat()
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             self._stamp, self._known = (0, 0), {}
+            return self._known
+        except OSError as error:
+            self._stamp, self._known = (0, 0), self._unreadable(error.strerror or "")
             return self._known
         stamp = (found.st_mtime_ns, found.st_ino)
         if stamp != self._stamp:
@@ -60,7 +74,7 @@ class HaltFile:
         with self._changing() as known:
             local = known.get(key)
             if local is not None and local.control.at == at:
-                known[key] = LocalControl(local.control, pending=False)
+                known[key] = LocalControl(local.control, pending=False, told_at=now_ms())
 
     @contextmanager
     def _changing(self) -> Iterator[dict[str, LocalControl]]:
@@ -77,23 +91,18 @@ class HaltFile:
     def _load(self) -> dict[str, LocalControl]:
         try:
             content = json.loads((self._folder / FILE).read_text(encoding="utf-8"))
+            return {key: _parsed(raw) for key, raw in content.items()}
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError):
-            # A halt that cannot be read is a halt: nothing is risked because a file is broken.
-            words = f"{self._folder / FILE} cannot be read: resume to write it anew"
-            return {FLEET: LocalControl(Control("HALTED", words), pending=True)}
-        found: dict[str, LocalControl] = {}
-        for key, raw in content.items():
-            state = raw.get("state")
-            control = Control(
-                state if state in STATES else "HALTED",
-                str(raw.get("reason", "")),
-                str(raw.get("by", "")),
-                int(raw.get("at", 0)),
-            )
-            found[key] = LocalControl(control, pending=bool(raw.get("pending", True)))
-        return found
+        except OSError as error:
+            return self._unreadable(error.strerror or "")
+        except (ValueError, TypeError, AttributeError):
+            return self._unreadable("it is damaged")
+
+    def _unreadable(self, why: str) -> dict[str, LocalControl]:
+        """A halt that cannot be read is a halt: nothing is risked because a file is broken."""
+        words = f"{self._folder / FILE} cannot be read ({why}): resume to write it anew"
+        return {FLEET: LocalControl(Control("HALTED", words), pending=True)}
 
     def _write(self, known: Mapping[str, LocalControl]) -> None:
         rows = {
@@ -103,6 +112,7 @@ class HaltFile:
                 "by": local.control.by,
                 "at": local.control.at,
                 "pending": local.pending,
+                "told_at": local.told_at,
             }
             for key, local in known.items()
             # What is free and known to be free needs no line.
@@ -119,6 +129,17 @@ class HaltFile:
         except OSError:
             path.unlink(missing_ok=True)
             raise
+
+
+def _parsed(raw: Mapping[str, Any]) -> LocalControl:
+    state = raw.get("state")
+    control = Control(
+        state if state in STATES else "HALTED",
+        str(raw.get("reason", "")),
+        str(raw.get("by", "")),
+        int(raw.get("at", 0)),
+    )
+    return LocalControl(control, bool(raw.get("pending", True)), int(raw.get("told_at", 0)))
 
 
 def _locked(descriptor: int) -> None:

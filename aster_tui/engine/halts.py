@@ -71,6 +71,8 @@ class Controls:
         self._folder = state_folder
         self._file = HaltFile(state_folder)
         self._told: Mapping[str, Control] = {}
+        #: When the database was asked for what it told, Unix ms.
+        self._asked_at: int | None = None
         self._wake = asyncio.Event()
         #: Whether the database, where there is one, has said who is stopped.
         self.known = store is None
@@ -101,10 +103,10 @@ class Controls:
 
     def look(self) -> None:
         """Take what the file and the database say."""
-        merged = dict(self._told)
+        merged, now = dict(self._told), now_ms()
         for key, local in self._file.read().items():
-            # Told to the database: its word rules, unless there is none to ask, or it did not answer yet.
-            if local.pending or self._store is None or not self.known:
+            # Told to the database: its word rules, once it was asked after that.
+            if local.rules(self._asked_at, now):
                 merged[key] = local.control
         merged = {key: control for key, control in merged.items() if control.state != "ACTIVE"}
         if merged != dict(self._core.state.desk.controls):
@@ -122,8 +124,9 @@ class Controls:
                 with contextlib.suppress(StoreError):  # the database's feed says that it is away
                     if isinstance(self._store, TradingStore):
                         await tell_database(self._store, self._folder)
+                    began = now_ms()
                     self._told = await self._store.load_controls()
-                    self.known = True
+                    self._asked_at, self.known = began, True
                     self.look()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
