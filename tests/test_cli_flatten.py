@@ -189,6 +189,38 @@ def test_agents_only_the_database_knows_and_those_who_share_an_account(
         assert raw_database.controls.find_one({"_id": "fleet"})["state"] == "HALTED"
 
 
+def test_an_agent_of_the_database_without_an_address_is_on_the_shared_account(
+    tmp_path: Path, mongo_uri: str, mongo_database: str, raw_database: Any
+) -> None:
+    with two(tmp_path) as (ready, env):
+        shared = ready["accounts"][1]
+        env = {n: v for n, v in env.items() if "CRANE" not in n}
+        env |= {
+            "MONGODB_URI": mongo_uri,
+            "ASTER_TUI_MONGODB_DATABASE": mongo_database,
+            "SHARED_ASTER_USER": shared["user"],
+            "SHARED_ASTER_SIGNER_PRIVATE_KEY": shared["signer_private_key"],
+        }
+        raw_database.agents.insert_one(agent_document("Crane", isPaperTrading=False))
+        done = run("close-all", "--yes", "--json", env=env, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert not any(a["positions"] for a in state(ready).values())
+        told = json.loads(done.stdout)
+        assert {a["account"] for a in told["accounts"]} == {a["user"] for a in ready["accounts"]}
+
+
+def test_an_agent_that_only_the_database_may_know_is_not_called_unknown_while_it_is_away(
+    tmp_path: Path,
+) -> None:
+    with two(tmp_path) as (ready, env):
+        before = state(ready)
+        env["MONGODB_URI"] = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=500"
+        done = run("close-all", "--agent", "sage", "--yes", "--json", env=env, cwd=tmp_path)
+        assert done.returncode == 5, done.stdout
+        assert "only it knows" in json.loads(done.stdout)["message"]
+        assert state(ready) == before
+
+
 def test_a_database_that_is_gone_is_said_and_delays_nothing(tmp_path: Path) -> None:
     with two(tmp_path) as (ready, env):
         env["MONGODB_URI"] = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=60000"
@@ -196,7 +228,8 @@ def test_a_database_that_is_gone_is_said_and_delays_nothing(tmp_path: Path) -> N
         assert done.returncode == 0, done.stderr
         told = json.loads(done.stdout)
         assert any("only it knows" in note for note in told["notes"])
-        assert "the database was not told" in told["halt"]
+        assert told["halt"].startswith("halted on this machine; ")
+        assert "others may not know" in told["halt"]
         assert HaltFile(tmp_path / "state").read()["fleet"].pending
         assert not any(a["positions"] for a in state(ready).values())
 

@@ -22,7 +22,7 @@ import click
 from aster_tui import logs
 from aster_tui.aster.nonces import NonceSource
 from aster_tui.aster.venue import Venue
-from aster_tui.cli.voice import Voice, on_a_thread, typed_line
+from aster_tui.cli.voice import Voice, typed_line
 from aster_tui.config import Settings, agent_environment
 from aster_tui.domain.audit import AuditLine
 from aster_tui.domain.controls import FLEET
@@ -30,12 +30,13 @@ from aster_tui.domain.documents import AgentDocument
 from aster_tui.domain.flatten_report import AccountReport, FlattenReport, counted, document
 from aster_tui.domain.symbols import plain, symbol_of
 from aster_tui.domain.trading import account_key
+from aster_tui.engine.apart import apart, on_a_thread
 from aster_tui.engine.clock import now_ms
 from aster_tui.engine.flatten import FlattenRun
 from aster_tui.engine.flatten_book import FlattenBook
 from aster_tui.engine.flatten_database import DatabaseProblem, DatabaseProcess
 from aster_tui.engine.flatten_preview import AccountPreview, preview
-from aster_tui.engine.flatten_targets import Scope, Target, known_here, scope_of
+from aster_tui.engine.flatten_targets import Scope, Target, known_here, merged, scope_of
 from aster_tui.engine.halt_file import halt_locally
 from aster_tui.engine.identity import Identity, identity
 from aster_tui.engine.incidents import keep_incident
@@ -49,6 +50,9 @@ OUTCOMES = {"flat": "done", "left": "failed", "doubtful": "unknown"}
 EXITS = {"flat": DONE, "left": FAILED, "doubtful": UNKNOWN, "refused": REFUSED, "unreachable": UNREACHABLE}
 #: How long the accounts that only the database knows are waited for; nothing else waits for it.
 DATABASE_SECONDS = 4.0
+#: How long the disk may take for what is written at the end, and for the halt.
+DISK_SECONDS = 1.0
+DISK_SILENT = "the disk did not answer"
 WORD = "close"
 
 
@@ -109,7 +113,7 @@ class CloseAll:
             scope = self._scope(here)
             if (scope.unknown or not scope.targets) and self._asking is not None:
                 # Only the database may know them.
-                scope = self._scope(_merged(here, await self._asking))
+                scope = self._scope(merged(here, await self._asking, self._environment))
             problem, code = self._wrong(scope)
             if problem:
                 word = {USAGE: "usage", REFUSED: "refused"}.get(code, "unreachable")
@@ -134,7 +138,10 @@ class CloseAll:
 
     def _wrong(self, scope: Scope) -> tuple[str, int]:
         if scope.unknown:
-            return f"no real agent is called {', '.join(scope.unknown)}: nothing was closed", USAGE
+            problem = f"no real agent is called {', '.join(scope.unknown)}: nothing was closed"
+            if self._notes:  # it may be one that only the database knows
+                return f"{problem}; {'; '.join(self._notes)}", UNREACHABLE
+            return problem, USAGE
         if scope.targets:
             return "", DONE
         if scope.without_account:
@@ -159,10 +166,14 @@ class CloseAll:
         if self._asking is None:
             return ()
         known = {target.key for target in scope.targets}
-        found = self._scope(_merged(here, await self._asking))
+        homeless = {*scope.without_account}
+        found = self._scope(merged(here, await self._asking, self._environment))
         fresh = tuple(target for target in found.targets if target.key not in known)
         for target in fresh:
             self._voice.say(f"MongoDB knows {target.account} ({', '.join(target.names)}), too")
+        for name in found.without_account:
+            if name not in homeless:
+                self._notes.append(f"no account is known of {name}")
         return fresh
 
     async def _confirmed(self, scope: Scope) -> bool:
@@ -209,7 +220,6 @@ class CloseAll:
 
     async def _keep(self, run: FlattenRun, report: FlattenReport) -> FlattenReport:
         """The report with the path of its incident report; a disk that refuses or hangs is said."""
-        done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
         def keep() -> str:
             path = keep_incident(
@@ -222,13 +232,11 @@ class CloseAll:
             )
             return str(path)
 
-        on_a_thread(keep, done)
         try:
-            async with asyncio.timeout(1.0):
-                return replace(report, incident=await asyncio.shield(done))
+            return replace(report, incident=await apart(keep, DISK_SECONDS))
         except (TimeoutError, OSError) as error:
             self.disk_hangs |= isinstance(error, TimeoutError)
-            words = f"the incident report was not written: {error or 'the disk did not answer'}"
+            words = f"the incident report was not written: {str(error) or DISK_SILENT}"
             return replace(report, notes=(*report.notes, words))
 
     def _hear_signals(self, run: FlattenRun) -> None:
@@ -325,21 +333,19 @@ class Halting:
         self._accounts = [account_key(target.account) for target in scope.targets]
         self._ids = [agent.agent_id for target in scope.targets for agent in target.agents]
 
-    async def run(self) -> str:
-        """Halt; in words how far it got."""
-        reason, done = "close-all", asyncio.get_running_loop().create_future()
-        keys = [FLEET] if self._all else self._ids
+    async def run(self, tell: Callable[[str], None]) -> None:
+        """Halt; tells in words how far it got."""
+        reason, at, keys = "close-all", now_ms(), [FLEET] if self._all else self._ids
         folder, operator = self._settings.state_folder, self._operator
-        on_a_thread(lambda: halt_locally(folder, reason, operator, keys=keys), done)
         here = "halted on this machine"
         try:
-            async with asyncio.timeout(1.0):
-                control = await asyncio.shield(done)
-            at = control.at
+            at = (await apart(lambda: halt_locally(folder, reason, operator, keys=keys), DISK_SECONDS)).at
         except (TimeoutError, OSError) as error:
-            here, at = f"NOT halted on this machine ({error or 'the disk did not answer'})", now_ms()
+            here = f"NOT halted on this machine ({str(error) or DISK_SILENT})"
         if self._database is None:
-            return here
+            tell(here)
+            return
+        tell(f"{here}; the database did not answer yet, so others may not know")
         request = {
             "accounts": [] if self._all else self._accounts,
             "agent_ids": self._ids,
@@ -349,11 +355,11 @@ class Halting:
         }
         try:
             async with asyncio.timeout(2 * DATABASE_SECONDS):
-                return f"{here}; {await self._database.halt(request)}"
+                tell(f"{here}; {await self._database.halt(request)}")
         except TimeoutError:
-            return f"{here}; the database did not answer"
+            tell(f"{here}; the database did not answer, so others may not know")
         except DatabaseProblem as problem:
-            return f"{here}; the database was not told: {problem}"
+            tell(f"{here}; the database was not told, so others may not know: {problem}")
 
 
 class Progress:
@@ -422,17 +428,6 @@ def _refused(voice: Voice, message: str, code: int, word: str, as_json: bool) ->
     else:
         click.echo(message, err=True)
     return code
-
-
-def _merged(here: Iterable[AgentDocument], there: Iterable[AgentDocument]) -> tuple[AgentDocument, ...]:
-    """The agents known here with those the database knows, whose word goes before what is remembered; one
-    that the environment or this machine treats as real stays real."""
-    found = {agent.name.upper(): agent for agent in here}
-    for agent in there:
-        known = found.get(agent.name.upper())
-        if known is None or (agent.user_address and agent.on_account):
-            found[agent.name.upper()] = agent
-    return tuple(found.values())
 
 
 @contextmanager

@@ -6,11 +6,11 @@ import asyncio
 import queue
 import sys
 import threading
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import click
+
+from aster_tui.engine.apart import on_a_thread
 
 
 class Voice:
@@ -40,27 +40,6 @@ class Voice:
             with suppress(OSError, ValueError):
                 click.echo(line, err=True, nl=False)
             self._lines.task_done()
-
-
-def on_a_thread(call: Callable[[], Any], done: asyncio.Future[Any]) -> None:
-    """Run what may hang on a thread that does not hold up the end of the program; ``done`` is told, on the
-    loop, what came of it."""
-    loop = asyncio.get_running_loop()
-
-    def settle(result: Any, error: BaseException | None) -> None:
-        if not done.done():
-            done.set_result(result) if error is None else done.set_exception(error)
-
-    def run() -> None:
-        result, failure = None, None
-        try:
-            result = call()
-        except Exception as error:  # handed to whoever waits
-            failure = error
-        with suppress(RuntimeError):
-            loop.call_soon_threadsafe(settle, result, failure)
-
-    threading.Thread(target=run, daemon=True).start()
 
 
 async def typed_line() -> str:

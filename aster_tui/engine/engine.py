@@ -234,7 +234,14 @@ class Engine:
         )
         modes = ModeTasks(self.core, store, room.controls, self._sync, orders, checker, who)
         flattening = CloseAllTask(
-            self.core, settings, environment, self._venue, room.journal, room.controls, who
+            self.core,
+            settings,
+            environment,
+            self._venue,
+            room.journal,
+            room.controls,
+            who,
+            self._accounts.client,
         )
         handlers: dict[type[Any], Handler] = {
             PlaceOrder: orders.place,

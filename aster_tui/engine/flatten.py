@@ -18,10 +18,11 @@ from aster_tui.aster.gate import Priority
 from aster_tui.aster.nonces import NonceSource
 from aster_tui.aster.rest import Observer
 from aster_tui.aster.trader import Trader
-from aster_tui.aster.venue import Venue
+from aster_tui.aster.venue import Venue, Wallet
 from aster_tui.domain.flatten_report import AccountReport, FlattenReport
 from aster_tui.domain.incident import TraceLine
 from aster_tui.domain.symbols import SymbolRules
+from aster_tui.engine.apart import on_a_thread
 from aster_tui.engine.clock import clock_ms, now_ms
 from aster_tui.engine.flatten_account import ALL_ORDERS_WEIGHT, AccountRun, Terms, nothing_done
 from aster_tui.engine.flatten_book import FlattenBook
@@ -44,7 +45,8 @@ MINUTE_WEIGHT = 2_400
 #: What stands for the accounts that are not known yet, among the accounts.
 _MORE = ""
 
-Halt = Callable[[], Awaitable[str]]
+#: Stops new risk; it tells in words, as it goes, how far it got.
+Halt = Callable[[Callable[[str], None]], Awaitable[None]]
 
 
 class FlattenRun:
@@ -57,8 +59,7 @@ class FlattenRun:
         deadline_s: when to give up; None for :data:`DEADLINE_SECONDS`, and a minute more for each time the
             accounts need more request weight than a minute has.
         rules: the symbols' filters where they are known; otherwise they are read beside the rest.
-        halt: stops new risk, and says in words how far it got. It is begun first and never waited for before
-            closing.
+        halt: stops new risk. It is begun first and never waited for before closing.
         on_progress: told the report every :data:`PROGRESS_SECONDS` while it changes, and at the end.
     """
 
@@ -97,6 +98,7 @@ class FlattenRun:
         self._halt_words = ""
         self._notes: list[str] = []
         self._stopped = ""
+        self._opening: set[asyncio.Future[Wallet]] = set()
         self._dirty = True
         self._finished = False
         self._elapsed_ms = 0
@@ -123,6 +125,9 @@ class FlattenRun:
         self._stopped = why
         for run in self._runs.values():
             run.stop(why)
+        for opening in self._opening:
+            if not opening.done():
+                opening.set_exception(KeyProblem(f"{why} before its key was found"))
 
     def report(self) -> FlattenReport:
         """How far it is."""
@@ -184,17 +189,21 @@ class FlattenRun:
         if self._halt is None:
             return
         try:
-            self._halt_words = await self._halt()
+            await self._halt(self._halted)
         except Exception as error:  # a halt that fails must not touch the close
             log.exception("the halt of a close-all broke")
-            self._halt_words = f"NOT halted: {type(error).__name__}: {error}"
-        self._dirty = True
+            so_far = f"{self._halt_words}; " if self._halt_words else ""
+            self._halted(f"{so_far}NOT halted any further: {type(error).__name__}: {error}")
+
+    def _halted(self, words: str) -> None:
+        self._halt_words, self._dirty = words, True
 
     async def _await_halt(self, task: asyncio.Task[None]) -> None:
-        """The halt has had all the time of the close; a little more, and it is said that it did not end."""
+        """The halt has had all the time of the close; a little more, and what it told so far stands."""
         await asyncio.wait({task}, timeout=REQUEST_SECONDS)
         if not task.done():
-            self._halt_words = "it is not known whether the halt reached everybody"
+            if self._halt is not None and not self._halt_words:
+                self._halted("it is not known whether anybody was halted")
             task.cancel()
             await asyncio.wait({task})
 
@@ -234,14 +243,18 @@ class FlattenRun:
     # Accounts
 
     async def _add_later(self, more: Awaitable[Iterable[Target]]) -> None:
-        self.add(await more)
+        try:
+            self.add(await more)
+        except Exception as error:  # what is known already is closed all the same, and proved
+            log.exception("the accounts that become known later did not")
+            self.note(f"accounts may be missing in this: {type(error).__name__}: {error}")
 
     def _start(self, target: Target) -> None:
         self._tasks[target.key] = asyncio.create_task(self._flatten(target))
 
     async def _flatten(self, target: Target) -> None:
         try:
-            wallet = await asyncio.to_thread(target.open_wallet) if target.slow else target.open_wallet()
+            wallet = await self._open(target)
         except KeyProblem as problem:
             self._ended[target.key] = nothing_done(target, str(problem))
             self._dirty = True
@@ -284,6 +297,31 @@ class FlattenRun:
         ended_at = clock_ms() if proved is None else self._began + proved
         self._ended_at = max(self._ended_at, ended_at)
         self._changed()
+
+    async def _open(self, target: Target) -> Wallet:
+        """The wallet of an account, until the deadline: a keystore, a command or a keyring may take their
+        time, or for ever.
+
+        Raises:
+            KeyProblem: there is none, in words.
+        """
+        opening: asyncio.Future[Wallet] = asyncio.get_running_loop().create_future()
+        self._opening.add(opening)
+        try:
+            if not target.slow:
+                return target.open_wallet()
+            on_a_thread(target.open_wallet, opening)
+            async with asyncio.timeout(max(0, self._terms.deadline - clock_ms()) / 1000):
+                return await opening
+        except TimeoutError:
+            raise KeyProblem("its key was not found by the deadline: what keeps it does not answer") from None
+        except KeyProblem:
+            raise
+        except Exception as error:  # its text may hold what must not be shown
+            log.exception("the wallet of an account was not opened")
+            raise KeyProblem(f"its key cannot be read: {type(error).__name__}") from None
+        finally:
+            self._opening.discard(opening)
 
     def _changed(self) -> None:
         self._dirty = True

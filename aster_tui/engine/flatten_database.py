@@ -44,7 +44,7 @@ class DatabaseProcess:
         """
         async with self._turn:
             await self._start()
-            answer = await self._ask(self._asked)
+            answer = await self._ask(self._asked, "agents")
         return tuple(
             AgentDocument(balance=Decimal(0), **{name: row[name] for name in _FIELDS})
             for row in answer["agents"]
@@ -53,7 +53,7 @@ class DatabaseProcess:
     async def halt(self, request: Mapping[str, Any]) -> str:
         """Halt there, too; in words how far it got."""
         async with self._turn:
-            answer = await self._ask(request)
+            answer = await self._ask(request, "halt")
         return str(answer["halt"])
 
     async def _start(self) -> None:
@@ -71,15 +71,17 @@ class DatabaseProcess:
         except OSError as error:
             raise DatabaseProblem(f"MongoDB cannot be asked: {error}") from None
 
-    async def _ask(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def _ask(self, request: Mapping[str, Any], wanted: str) -> Mapping[str, Any]:
+        """The answer that has what is wanted. One that comes too late for whoever asked is passed over."""
         process = self._process
         if process is None or process.stdin is None or process.stdout is None:
             raise DatabaseProblem("MongoDB was not asked")
         try:
             process.stdin.write(json.dumps(request).encode() + b"\n")
             await process.stdin.drain()
-            line = await process.stdout.readline()
-            answer: Mapping[str, Any] = json.loads(line)
+            answer: Mapping[str, Any] = {}
+            while wanted not in answer and not answer.get("error"):
+                answer = json.loads(await process.stdout.readline())
         except (OSError, ValueError) as error:
             raise DatabaseProblem(f"MongoDB was not asked to its end: {type(error).__name__}") from None
         if answer.get("error"):
@@ -99,9 +101,13 @@ async def _serve() -> None:
 
     asked = json.loads(sys.stdin.readline())
     store = trading_store(asked["uri"], asked["database"], ASK_SECONDS)
+    agents: tuple[AgentDocument, ...] = ()
     try:
-        agents = await store.load_agents()
-        _say({"agents": [{name: getattr(agent, name) for name in _FIELDS} for agent in agents]})
+        try:
+            agents = await store.load_agents()
+            _say({"agents": [{name: getattr(agent, name) for name in _FIELDS} for agent in agents]})
+        except StoreError as error:
+            _say({"error": f"MongoDB: {error}"})  # it may take the halt all the same, a moment later
         if line := await asyncio.to_thread(sys.stdin.readline):
             _say({"halt": await _halt(store, json.loads(line), agents, Path(asked["state_folder"]))})
     except StoreError as error:

@@ -13,6 +13,7 @@ from aster_tui.aster.nonces import NonceSource
 from aster_tui.aster.trader import Trader
 from aster_tui.aster.venue import Venue
 from aster_tui.domain.trading import ZERO, Position
+from aster_tui.engine.apart import apart
 from aster_tui.engine.flatten_targets import Target
 from aster_tui.engine.key_sources import KeyProblem
 
@@ -45,7 +46,7 @@ async def _one(venue: Venue, nonces: NonceSource, target: Target, symbols: froze
     client: Trader | None = None
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            wallet = await asyncio.to_thread(target.open_wallet)
+            wallet = await apart(target.open_wallet, PATIENCE_SECONDS)
             client = Trader(
                 venue, wallet, nonces=nonces, timeout_s=PATIENCE_SECONDS, priority=Priority.EMERGENCY
             )
@@ -54,6 +55,8 @@ async def _one(venue: Venue, nonces: NonceSource, target: Target, symbols: froze
         return AccountPreview(target.account, target.names, problem=str(error))
     except TimeoutError:
         return AccountPreview(target.account, target.names, problem="no answer yet")
+    except Exception as error:  # what cannot be shown may still be closed
+        return AccountPreview(target.account, target.names, problem=type(error).__name__)
     finally:
         if client is not None:
             await client.aclose()

@@ -11,7 +11,15 @@ from aster_tui.aster.venue import Wallet
 from aster_tui.domain.documents import AgentDocument
 from aster_tui.domain.trading import Position, account_key
 from aster_tui.engine.key_sources import KeyProblem
-from aster_tui.engine.keys import agents_in, check_signer, find_keys, has_plain_key, with_addresses
+from aster_tui.engine.keys import (
+    SHARED_ID,
+    agents_in,
+    check_signer,
+    find_keys,
+    has_plain_key,
+    shared_agent,
+    with_addresses,
+)
 from aster_tui.engine.remembered import recall
 
 
@@ -52,11 +60,39 @@ class Scope:
 
 def known_here(environment: Mapping[str, str], state_folder: Path, network: str) -> tuple[AgentDocument, ...]:
     """The agents known without the database: those the environment names, and those remembered from the last
-    connection; all treated as real."""
-    found = {agent.name.upper(): agent for agent in recall(state_folder, network)}
-    for agent in agents_in(environment):
-        found.setdefault(agent.name.upper(), agent)
-    return tuple(with_addresses(agent, environment) for agent in found.values())
+    connection; all treated as real. An account that all agents share is in it though nobody is named."""
+    remembered = recall(state_folder, network)
+    names = {agent.name.upper() for agent in remembered}
+    named = {agent.name.upper(): agent for agent in agents_in(environment)}
+    found = [*remembered, *(agent for name, agent in named.items() if name not in names)]
+    addressed = tuple(with_addresses(agent, environment) for agent in found)
+    shared = shared_agent(environment)
+    if shared is None or _accounts(addressed) & _accounts((shared,)):
+        return addressed
+    return (*addressed, shared)
+
+
+def merged(
+    here: Iterable[AgentDocument], there: Iterable[AgentDocument], environment: Mapping[str, str]
+) -> tuple[AgentDocument, ...]:
+    """The agents known here with those the database knows, whose word goes before what is remembered; one
+    that the environment or this machine treats as real stays real. Several agents may have one name: each of
+    their accounts is in it."""
+    told = [with_addresses(agent, environment) for agent in there]
+    real = [agent for agent in told if agent.on_account and agent.user_address]
+    names, accounts = {agent.name.upper() for agent in real}, _accounts(real)
+    kept = [
+        agent
+        for agent in here
+        if agent.name.upper() not in names
+        and not (agent.agent_id == SHARED_ID and _accounts((agent,)) <= accounts)
+    ]
+    names |= {agent.name.upper() for agent in kept}
+    return (*kept, *real, *(agent for agent in told if agent.name.upper() not in names))
+
+
+def _accounts(agents: Iterable[AgentDocument]) -> set[str]:
+    return {account_key(agent.user_address) for agent in agents if agent.user_address}
 
 
 def scope_of(
@@ -80,7 +116,7 @@ def scope_of(
             accounts[key][0].user_address or key,
             tuple(accounts[key]),
             wallet_opener(accounts[key], environment, chain_id, state_folder),
-            slow=not has_plain_key(accounts[key][0].name, environment),
+            slow=not all(has_plain_key(agent.name, environment) for agent in accounts[key]),
         )
         for key in keys
     )

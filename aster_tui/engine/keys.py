@@ -30,6 +30,10 @@ from aster_tui.engine.key_sources import (
     password_file,
 )
 
+_SHARED_KEYS = ("SHARED_ASTER_SIGNER_PRIVATE_KEY", "SHARED_ASTER_PRIVATE_KEY")
+#: The id of the agent that stands for those on the shared account.
+SHARED_ID = "env:SHARED"
+
 
 @dataclass(frozen=True, slots=True)
 class AgentKeys:
@@ -93,7 +97,7 @@ def _own_key(name: str, environment: Mapping[str, str], state: Path | None) -> t
 
 
 def _shared_key(environment: Mapping[str, str]) -> tuple[PrivateKey, str] | None:
-    for variable in ("SHARED_ASTER_SIGNER_PRIVATE_KEY", "SHARED_ASTER_PRIVATE_KEY"):
+    for variable in _SHARED_KEYS:
         if secret := environment.get(variable):
             return _parsed(secret, variable), "the shared key"
     return None
@@ -152,6 +156,22 @@ def agents_in(environment: Mapping[str, str]) -> tuple[AgentDocument, ...]:
         )
 
     return tuple(one(name) for name in _named(environment))
+
+
+def shared_agent(environment: Mapping[str, str]) -> AgentDocument | None:
+    """What stands for the agents on the account that all share, where nobody names them: for when MongoDB is
+    away. None where there is no such account, or no key of it."""
+    user = environment.get("SHARED_ASTER_USER")
+    if not user or not any(environment.get(variable) for variable in _SHARED_KEYS):
+        return None
+    return AgentDocument(
+        agent_id=SHARED_ID,
+        name="SHARED",
+        strategy="(from the environment)",
+        balance=Decimal(0),
+        paper=False,
+        user_address=user,
+    )
 
 
 def _named(environment: Mapping[str, str]) -> Iterable[str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from aster_tui.aster.nonces import NonceSource
+from aster_tui.aster.rest import Observer
 from aster_tui.aster.venue import Venue
 from aster_tui.config import Settings
 from aster_tui.domain.commands import CloseAll
@@ -18,10 +18,11 @@ from aster_tui.domain.fleet_views import user_feed
 from aster_tui.domain.lifecycle import OrderRecord
 from aster_tui.domain.symbols import symbol_of
 from aster_tui.domain.views import RequestState
+from aster_tui.engine.apart import apart
 from aster_tui.engine.core import Core
 from aster_tui.engine.flatten import FlattenRun
 from aster_tui.engine.flatten_book import FlattenBook
-from aster_tui.engine.flatten_targets import Scope, Target, known_here, scope_of
+from aster_tui.engine.flatten_targets import Scope, Target, known_here, merged, scope_of
 from aster_tui.engine.halts import Controls
 from aster_tui.engine.identity import Identity
 from aster_tui.engine.incidents import keep_incident
@@ -43,6 +44,7 @@ class CloseAllTask:
 
     Args:
         environment: the variables that name addresses and keys.
+        client_of: the client that reads an account, if there is one: its wallet is open already.
         on_record: told each closing order's record as it changes.
     """
 
@@ -55,11 +57,12 @@ class CloseAllTask:
         journal: Journal,
         controls: Controls,
         who: Identity,
+        client_of: Callable[[str], Observer | None],
         on_record: Callable[[OrderRecord], None] | None = None,
     ) -> None:
         self._core, self._settings, self._environment = core, settings, environment
         self._venue, self._journal, self._controls, self._who = venue, journal, controls, who
-        self._on_record = on_record
+        self._client_of, self._on_record = client_of, on_record
 
     async def close_all(self, asked: CloseAll, move: Move) -> Answer:
         """Close, and prove it; ends by itself, whoever looks on."""
@@ -82,7 +85,7 @@ class CloseAllTask:
             deadline_s=asked.deadline_s,
             rules=self._core.state.rules or None,
             book=FlattenBook(self._journal, on_record=self._on_record),
-            halt=lambda: self._halt(asked, scope),
+            halt=lambda tell: self._halt(asked, scope, tell),
             on_progress=told,
         )
         for name in scope.without_account:
@@ -100,14 +103,29 @@ class CloseAllTask:
     async def _scope(self, asked: CloseAll) -> Scope:
         settings, state = self._settings, self._core.state
         agents: Iterable[AgentDocument] = state.agents.values()
-        if not any(agent.on_account for agent in state.agents.values()):
-            here = known_here(self._environment, settings.state_folder, settings.network)
-            agents = [*state.agents.values(), *here]
+        if not asked.agent_ids:
+            # Everything is everything: also what only the environment or this machine's memory knows.
+            agents = merged(await self._known_here(), agents, self._environment)
         names = [state.agents[key].name for key in asked.agent_ids if key in state.agents]
         if asked.agent_ids and len(names) != len(asked.agent_ids):
             raise Refused("no such agent is known: nothing was closed")
         scope = scope_of(agents, names, self._environment, self._venue.chain_id, settings.state_folder)
-        return replace(scope, targets=tuple(self._hinted(target) for target in scope.targets))
+        return replace(scope, targets=tuple(self._hinted(self._opened(t)) for t in scope.targets))
+
+    async def _known_here(self) -> tuple[AgentDocument, ...]:
+        environment, settings = self._environment, self._settings
+        try:
+            return await apart(
+                lambda: known_here(environment, settings.state_folder, settings.network), HALT_SECONDS
+            )
+        except (TimeoutError, OSError):  # a disk that hangs: what the engine knows is closed
+            return ()
+
+    def _opened(self, target: Target) -> Target:
+        """With the wallet that its feed opened: no keystore is decrypted anew and no command asked again."""
+        client = self._client_of(target.account)
+        wallet = client.wallet if client is not None else None
+        return target if wallet is None else replace(target, open_wallet=lambda: wallet, slow=False)
 
     def _hinted(self, target: Target) -> Target:
         """With what a live stream knows to be open: closing need not wait for the first reading."""
@@ -119,16 +137,18 @@ class CloseAllTask:
         held = (replace(p, mark_price=marks.get(p.symbol, p.mark_price)) for p in account.positions.values())
         return replace(target, hints=tuple(held))
 
-    async def _halt(self, asked: CloseAll, scope: Scope) -> str:
+    async def _halt(self, asked: CloseAll, scope: Scope, tell: Callable[[str], None]) -> None:
         ids = [agent.agent_id for target in scope.targets for agent in target.agents]
         keys = ids if asked.agent_ids else [FLEET]
         try:
-            async with asyncio.timeout(HALT_SECONDS):
-                await asyncio.to_thread(self._controls.write, keys, "HALTED", "close-all", self._who.operator)
+            await apart(
+                lambda: self._controls.write(keys, "HALTED", "close-all", self._who.operator), HALT_SECONDS
+            )
         except (OSError, TimeoutError) as error:
-            return f"NOT halted on this machine ({error or 'the disk did not answer'})"
+            tell(f"NOT halted on this machine ({str(error) or 'the disk did not answer'})")
+            return
         self._controls.wake()
-        return "halted on this machine; the database is told as soon as it can be"
+        tell("halted on this machine; the database is told as soon as it can be")
 
     async def _kept(self, run: FlattenRun, report: FlattenReport) -> FlattenReport:
         def keep() -> str:
@@ -137,10 +157,9 @@ class CloseAllTask:
             return str(keep_incident(folder, report, run.trace, network=network, by=by, name=run.run_id))
 
         try:
-            async with asyncio.timeout(INCIDENT_SECONDS):
-                return replace(report, incident=await asyncio.to_thread(keep))
+            return replace(report, incident=await apart(keep, INCIDENT_SECONDS))
         except (OSError, TimeoutError) as error:
-            words = f"the incident report was not written: {error or 'the disk did not answer'}"
+            words = f"the incident report was not written: {str(error) or 'the disk did not answer'}"
             return replace(report, notes=(*report.notes, words))
 
 

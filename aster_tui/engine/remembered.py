@@ -32,7 +32,6 @@ def remember(state: Path, network: str, agents: Iterable[AgentDocument]) -> None
             "keeps": a.keeps_positions,
         }
         for a in agents
-        if a.paper or a.user_address
     ]
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     known = {**_read(state), network: rows}

@@ -32,7 +32,7 @@ from aster_tui.store.base import StoreChange, StoreError, StoreReader
 MONGO = "mongo"
 PULSE_SECONDS = 2.0
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 15.0
-_RELOAD = "reload"
+_RELOAD, _REMEMBER = "reload", "remember"
 TRADES_SHOWN, ORDERS_SHOWN, ERRORS_SHOWN, AUDIT_SHOWN = 100, 200, 50, 100
 
 
@@ -59,6 +59,7 @@ class StoreFeed:
         self._state_folder = state_folder
         self._tasks = Tasks(core)
         self._again: set[str] = set()
+        self._documents: dict[str, AgentDocument] = {}
         self._connected = False
 
     async def run(self) -> None:
@@ -151,6 +152,12 @@ class StoreFeed:
             self._core.emit(error)
         for line in await store.recent_audit(AUDIT_SHOWN):
             self._core.emit(AuditWritten(at, line))
+        self._documents = {agent.agent_id: agent for agent in agents}
+        await self._remember()
+
+    async def _remember(self) -> None:
+        """Keep who is on which account, for when the database is away."""
+        agents = tuple(self._documents.values())
         try:
             await asyncio.to_thread(remember, self._state_folder, self._core.state.network, agents)
         except OSError as error:
@@ -169,9 +176,12 @@ class StoreFeed:
         document = change.document
         if change.collection == "agents":
             if document is None:
+                self._documents.pop(change.document_id, None)
                 self._core.emit(AgentRemoved(at, change.document_id))
             else:
-                self._core.emit(AgentChanged(at, self._addressed(parse_agent(document))))
+                agent = parse_agent(document)
+                self._core.emit(AgentChanged(at, self._addressed(agent)))
+                self._know(agent)
         elif document is None:
             if change.collection in ("positions", "trades"):
                 self._again.add(_RELOAD)
@@ -191,6 +201,21 @@ class StoreFeed:
             self._core.emit(replace(parse_error_record(document), at=at))
         elif change.collection == "audit" and (line := parse_audit(document)) is not None:
             self._core.emit(AuditWritten(at, line))
+
+    def _know(self, agent: AgentDocument) -> None:
+        """An agent that comes to a real account is remembered at once: the database may be gone by the time
+        that account is to be closed."""
+        before = self._documents.get(agent.agent_id)
+        self._documents[agent.agent_id] = agent
+        was = before is not None and before.on_account and before.user_address == agent.user_address
+        if agent.on_account and not was:
+            self._again.add(_REMEMBER)
+            self._start(_REMEMBER, self._remember_again())
+
+    async def _remember_again(self) -> None:
+        while _REMEMBER in self._again:
+            self._again.discard(_REMEMBER)
+            await self._remember()
 
     def _exit(self, agent_id: str, store: StoreReader) -> None:
         """An exit trade changed the realized PnL: ask for the sum once, however many there were."""

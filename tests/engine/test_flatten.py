@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -165,6 +167,62 @@ async def test_without_a_key_an_account_is_said_and_without_any_nothing_is_tried
         assert report.ending == "refused"
 
 
+async def test_a_key_that_never_comes_is_given_up_at_the_deadline_and_nobody_waits_for_it(
+    tmp_path: Path,
+) -> None:
+    asks = threading.Event()
+
+    def forever() -> Any:
+        asks.wait()  # as a keyring does that asks somebody who is not there
+        raise KeyProblem("nobody answered")
+
+    async with practice(accounts=2, positions=1) as exchange:
+        first, second = targets(exchange)
+        # More of them than a pool of threads has room for.
+        hanging = [replace(first, account=f"0x{n:040x}", open_wallet=forever) for n in range(40)]
+        try:
+            report = await a_run(exchange, tmp_path, [*hanging, second], deadline_s=1.0).run()
+        finally:
+            asks.set()
+        assert report.ending == "left"
+        assert [a.flat for a in report.accounts] == [False] * 40 + [True]
+        assert report.accounts[-1].marks["prove"] < 1_000
+        assert "not found by the deadline" in report.accounts[0].error
+        assert "not known" in report.message
+
+
+async def test_interrupted_it_waits_for_no_key(tmp_path: Path) -> None:
+    asks = threading.Event()
+
+    def forever() -> Any:
+        asks.wait()
+        raise KeyProblem("nobody answered")
+
+    async with practice() as exchange:
+        run = a_run(
+            exchange, tmp_path, [replace(target, open_wallet=forever) for target in targets(exchange)]
+        )
+        running = asyncio.create_task(run.run())
+        await asyncio.sleep(0.1)
+        run.stop("it was interrupted")
+        report = await running
+        asks.set()
+        assert "interrupted" in report.accounts[0].error
+
+
+async def test_a_key_that_cannot_be_read_is_said_without_its_words(tmp_path: Path) -> None:
+    def denied() -> Any:
+        raise PermissionError(13, "denied: 0xsecret")
+
+    async with practice(accounts=2, positions=1) as exchange:
+        first, second = targets(exchange)
+        for slow in (True, False):
+            broken = replace(first, open_wallet=denied, slow=slow)
+            report = await a_run(exchange, tmp_path, [broken, second]).run()
+            assert [a.flat for a in report.accounts] == [False, True]
+            assert report.accounts[0].error == "its key cannot be read: PermissionError"
+
+
 async def test_a_full_disk_and_a_hung_one_keep_nobody_from_closing(tmp_path: Path) -> None:
     class Full(Journal):
         async def open(self) -> None:
@@ -247,14 +305,22 @@ async def test_accounts_that_become_known_later_are_closed_too(tmp_path: Path) -
 
 
 async def test_a_halt_that_hangs_or_breaks_holds_nothing_up(tmp_path: Path) -> None:
-    async def hangs() -> str:
+    async def hangs(tell: Callable[[str], None]) -> None:
         await asyncio.sleep(3600)
-        return "never"
 
-    async def breaks() -> str:
+    async def hangs_later(tell: Callable[[str], None]) -> None:
+        tell("halted here; the database did not answer yet")
+        await asyncio.sleep(3600)
+
+    async def breaks(tell: Callable[[str], None]) -> None:
+        tell("halted here")
         raise OSError("no disk")
 
-    for halt, words in ((hangs, "not known whether the halt"), (breaks, "NOT halted")):
+    for halt, words in (
+        (hangs, "not known whether anybody was halted"),
+        (hangs_later, "halted here; the database did not answer yet"),
+        (breaks, "halted here; NOT halted any further"),
+    ):
         async with practice(positions=2) as exchange:
             report = await a_run(exchange, tmp_path, halt=halt).run()
             assert report.flat

@@ -387,6 +387,34 @@ async def test_close_all_from_the_console_is_proved_by_the_exchange(
             await rig.until(lambda: raw_database.audit.count_documents({}) == 2)
 
 
+async def test_everything_is_also_what_only_the_environment_knows_and_no_key_is_asked_for_twice(
+    tmp_path: Path, mongo_uri: str, mongo_database: str, raw_database: Any
+) -> None:
+    async with PracticeExchange(PracticeOptions(accounts=2, positions=2, volatility=D(0))) as exchange:
+        chosen = rig.settings(tmp_path, exchange.rest_url, exchange.ws_url, mongo_uri, mongo_database)
+        floor = Floor(exchange, raw_database, chosen, {})
+        floor.add("One", 0)
+        one, two = floor.accounts
+        command = tmp_path / "key"
+        command.write_text(f"#!/bin/sh\necho >> {tmp_path}/asked\necho {one['signer_private_key']}\n")
+        command.chmod(0o700)
+        environment = {
+            "AGENT_ONE_KEY_COMMAND": str(command),
+            "AGENT_TWO_USER": two["user"],
+            "AGENT_TWO_PRIVATE_KEY": two["signer_private_key"],
+        }
+        with rig.running(chosen, environment) as engine:
+            await ready(engine, "One")
+            await rig.until(lambda: len(engine.snapshot().positions) == 2, "its positions are seen")
+            asked = (tmp_path / "asked").read_text()
+            view = await ask(engine, CloseAll(), source="console")
+            assert (view.state, view.document["flat"]) == ("done", True), view
+            assert {a["account"] for a in view.document["accounts"]} == {one["user"], two["user"]}
+            state = await floor.state()
+            assert not any(a["positions"] for a in state["accounts"].values())
+            assert (tmp_path / "asked").read_text() == asked
+
+
 async def test_read_only_closes_nothing_and_says_why(floor: Floor) -> None:
     floor.add("Real", 0)
     watching = floor.settings.model_copy(update={"read_only": True})
