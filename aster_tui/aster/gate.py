@@ -117,6 +117,11 @@ class Gate:
             self._turned()
             return self.limit - self._weight.used
 
+    @property
+    def minute_left_s(self) -> float:
+        """How long the venue's present minute still is (s)."""
+        return self._left()
+
     def enter(self, path: str, cost: Cost, priority: Priority) -> int:
         """Take a request's cost, if it may go now; returns the minute it was taken in.
 

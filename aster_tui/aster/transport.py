@@ -23,8 +23,9 @@ from aster_tui.domain.meanings import meaning
 
 WEIGHT_HEADER, ORDERS_HEADER = "x-mbx-used-weight-1m", "x-mbx-order-count-1m"
 TOO_MANY_ORDERS = -1015
-#: The venue bans for three days at the most; without a word of how long, its limits count by the minute.
-LONGEST_BAN_S, UNTOLD_S = 4 * 24 * 3600.0, 60.0
+#: The venue bans for three days at the most. Without a word of how long: a ban is taken for this, and a limit
+#: counts by the venue's minutes, so it is over with the present one and what clocks may differ by.
+LONGEST_BAN_S, UNTOLD_BAN_S, MINUTE_MARGIN_S = 4 * 24 * 3600.0, 60.0, 1.0
 _BANNED_UNTIL = re.compile(r"banned until (\d{13})")
 #: How much of an answer is kept for a person to look at.
 _RAW_SHOWN = 300
@@ -110,7 +111,7 @@ class Transport:
             error.code, error.raw = str(number or f"HTTP {answer.status}"), raw
             raise error
         if found.kind in ("rate-limited", "banned"):
-            seconds = self._retry_after(answer, text)
+            seconds = self._retry_after(answer, text, is_ban=found.kind == "banned")
             limited = RateLimited(answer.status, number, text, seconds, raw)
             if number == TOO_MANY_ORDERS:
                 self.gate.refused_orders(self._account, limited.retry_after_s)
@@ -126,14 +127,16 @@ class Transport:
             )
         raise AnswerError(answer.status, number, text or answer.reason, raw, changes=changes)
 
-    def _retry_after(self, answer: Answer, text: str) -> float:
+    def _retry_after(self, answer: Answer, text: str, *, is_ban: bool) -> float:
         """How long to send nothing (s): by the header, or by the time that the words name."""
         value = answer.headers.get("retry-after", "")
         told = float(value) if value.isascii() and value.isdigit() else 0.0
         if banned := _BANNED_UNTIL.search(text):
             server_now = time.time() * 1000 + self.gate.offset_ms
             told = max(told, (int(banned[1]) - server_now) / 1000)
-        return min(told, LONGEST_BAN_S) if told > 0 else UNTOLD_S
+        if told > 0:
+            return min(told, LONGEST_BAN_S)
+        return UNTOLD_BAN_S if is_ban else self.gate.minute_left_s + MINUTE_MARGIN_S
 
     def _whole(self, body: Any, raw: str, method: str, path: str, changes: bool) -> Any:
         """The body of a good answer, unless it is no JSON at all."""

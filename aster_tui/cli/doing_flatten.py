@@ -382,14 +382,16 @@ def _progress(account: AccountReport) -> str:
     state = account.state
     if account.problem:
         return account.problem
-    if state.phase == "closing":
-        return f"closing {counted(len(state.remaining), 'position')}"
-    if state.phase == "cancelling":
-        return f"cancelling {counted(state.open_orders, 'order')}"
     if state.phase == "not flat":
         return f"NOT FLAT: {account.error}"
-    words = {"reading": "reading", "verifying": "verifying", "flat": "flat, verified twice"}
-    return words[state.phase]
+    words = {
+        "reading": "reading",
+        "closing": f"closing {counted(len(state.remaining), 'position')}",
+        "cancelling": f"cancelling {counted(state.open_orders, 'order')}",
+        "verifying": "verifying",
+        "flat": "flat, verified twice",
+    }[state.phase]
+    return f"{words}: {account.error}" if account.error else words
 
 
 def _previewed(row: AccountPreview) -> str:

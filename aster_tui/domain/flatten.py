@@ -77,6 +77,8 @@ class Flatten:
             symbols that were touched (35 of request weight less).
         hints: what a live stream knows to be open: closed at once, before the exchange is asked.
         strays_within_ms: how long "flat" waits to be told of :meth:`strays`.
+        patience_ms: how much later than the deadline it may end, for as long as the exchange wanted nothing
+            sent.
     """
 
     def __init__(
@@ -89,9 +91,10 @@ class Flatten:
         thorough: bool = True,
         hints: Iterable[Position] = (),
         strays_within_ms: int = 0,
+        patience_ms: int = 0,
     ) -> None:
         self._symbols, self._rules, self._thorough = symbols, rules, thorough
-        self._began, self._deadline = now, deadline
+        self._began = now
         self._tick = self._numbers = 0
         self._legs = Legs()
         self._made: dict[int, CloseMade] = {}
@@ -99,7 +102,7 @@ class Flatten:
         self._doubts, self._orders = Doubts(), OpenOrders()
         self._before: set[LegKey] = set()
         self._changed = self._verify_since = self._clean = 0
-        self._standing = Standing()
+        self._standing = Standing(deadline, patience_ms)
         self._why = ""
         self._final_at: int | None = None
         self._final_since = 0
@@ -130,7 +133,7 @@ class Flatten:
 
     def wakes(self, now: int) -> int:
         """When to ask for steps again at the latest."""
-        times = [self._deadline, *self._standing.wakes(), self._strays_until, now + 2_000]
+        times = [self._standing.deadline, *self._standing.wakes(), self._strays_until, now + 2_000]
         times += [self._began + UNREACHABLE_MS, self._began + RULES_WAIT_MS]
         times += [self._final_at + FINAL_MS] if self._final_at is not None else []
         times += [leg.not_before for leg in self._legs]
@@ -145,8 +148,8 @@ class Flatten:
     def _pass_time(self, now: int) -> None:
         if self._doubts.settled_strays(now):
             self._mutated()
-        if self._final_at is None and now >= self._deadline:
-            self._finish(now, "the deadline passed")
+        if self._final_at is None and (over := self._standing.over(now)):
+            self._finish(now, over)
         if self._final_at is None and not self._standing.heard and now >= self._began + UNREACHABLE_MS:
             self._finish(now, "the exchange never answered")
         if self._stuck(now):
@@ -483,6 +486,7 @@ class Flatten:
             closes=tuple(self._made.values()),
             remaining=tuple(Remaining(*leg.key, leg.quantity, leg.trouble) for leg in left),
             open_orders=len(self._orders.open),
+            orders_left=tuple(self._orders.open.values()),
             errors=self._errors(left),
         )
 

@@ -20,7 +20,9 @@ PRICE_BOUNDS = frozenset({-4131, -4016, -4024})
 NOBODY = frozenset({-1112, -2020})
 #: The symbol does not trade: asking again soon changes nothing.
 NOT_TRADING = frozenset({-4141, -2016, -1121, -1016, -4140})
-TOO_LARGE, NOTHING_TO_REDUCE = -4005, -2022
+TOO_LARGE = -4005
+#: Reduce-only was refused: for want of a position, or because open orders take up its room.
+NO_ROOM = frozenset({-2022, -4118})
 #: After how many refusals that make no progress a leg is left for a person.
 MOST_REFUSALS, MOST_CLOSED = 10, 2
 FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 100, 2_000
@@ -126,7 +128,7 @@ class Leg:
             self.not_before = now + FIRST_PAUSE_MS
             self.given_up = self.closed >= MOST_CLOSED
         else:
-            self.clears_reducers |= failure.code == NOTHING_TO_REDUCE
+            self.clears_reducers |= failure.code in NO_ROOM
             self.limit = False
             self.refusals += 1
             self.given_up = self.refusals >= MOST_REFUSALS

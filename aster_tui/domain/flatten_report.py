@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from aster_tui.domain.flatten_steps import AccountFlat, Remaining
 from aster_tui.domain.symbols import plain
+from aster_tui.domain.trading import Order
 
 #: How a close-all ended: ``flat``; ``left``: something is open, and it is named; ``doubtful``: an order may
 #: be live; ``refused``: no account could be used; ``unreachable``: the exchange never answered.
@@ -93,6 +94,8 @@ class FlattenReport:
         unread = [a.account for a in self.accounts if not a.state.positions_known]
         words = [f"NOT FLAT: {', '.join(left)} left" if left else "NOT FLAT"]
         words += [f"not known: {', '.join(unread)}"] if unread else []
+        orders = [f"{o.symbol} {o.order_id}" for a in self.accounts for o in a.state.orders_left]
+        words += [f"{counted(len(orders), 'order')} still open: {', '.join(orders)}"] if orders else []
         doubtful = [name for account in self.accounts for name in account.doubtful]
         words += [f"may be live: {', '.join(doubtful)}"] if doubtful else []
         return "; ".join(words)
@@ -157,7 +160,21 @@ def _account(account: AccountReport) -> dict[str, Any]:
         "rounds": state.rounds,
         "remaining": [_remaining(row) for row in state.remaining],
         "open_orders_left": state.open_orders,
+        "orders_left": [_order_left(order) for order in state.orders_left],
         "error": account.error,
+    }
+
+
+def _order_left(order: Order) -> dict[str, Any]:
+    return {
+        "symbol": order.symbol,
+        "order_id": order.order_id,
+        "client_order_id": order.client_order_id,
+        "side": order.side,
+        "type": order.order_type,
+        "quantity": plain(order.quantity),
+        "position_side": order.position_side,
+        "reduces": order.reduces,
     }
 
 

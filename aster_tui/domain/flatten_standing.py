@@ -15,15 +15,23 @@ MOST_KEY_REFUSALS, MOST_CLOCK_REFUSALS = 2, 6
 
 @dataclass(slots=True)
 class Standing:
-    """Limits, clock and key of one account.
+    """Limits, clock and key of one account, and how long it has.
 
-    Until ``hold_until`` nothing may be sent, until ``orders_from`` no order; ``batch`` is how many orders go
+    Args:
+        asked_deadline: when nothing new is sent any more.
+        patience_ms: how much later that may be, for as long as the exchange wanted nothing sent.
+
+    Until ``hold_until`` nothing may be sent, until ``orders_from`` no order; ``held_ms`` is how long that was
+    and will be, in all. ``batch`` is how many orders go
     at once. ``barred`` says why no order is taken of this account any more. ``heard`` is whether the exchange
     ever answered; ``trouble`` is what kept the last request from its answer.
     """
 
+    asked_deadline: int
+    patience_ms: int = 0
     hold_until: int = 0
     orders_from: int = 0
+    held_ms: int = 0
     batch: int = MOST_BATCHED
     heard: bool = False
     clock_doubted: bool = False
@@ -33,6 +41,19 @@ class Standing:
     _measuring: bool = False
     _clock_refusals: int = 0
     _key_refusals: int = 0
+
+    @property
+    def deadline(self) -> int:
+        """When nothing new is sent any more."""
+        return self.asked_deadline + min(self.patience_ms, self.held_ms)
+
+    def over(self, now: int) -> str:
+        """Why nothing new is sent any more; empty while it is."""
+        if now >= self.deadline:
+            return "the deadline passed"
+        if self.hold_until >= self.asked_deadline + self.patience_ms:
+            return "the exchange takes nothing from here before the deadline"
+        return ""
 
     def wakes(self) -> Iterable[int]:
         """Times at which something becomes due."""
@@ -49,10 +70,12 @@ class Standing:
         self.trouble = failure.words
         self.heard |= failure.kind in ("refused", "limited", "clock", "key")
         if failure.kind == "limited":
+            held, until = max(self.hold_until, self.orders_from, now), now + failure.retry_ms
+            self.held_ms += max(0, until - held)
             if failure.code == TOO_MANY_ORDERS:
-                self.orders_from = max(self.orders_from, now + failure.retry_ms)
+                self.orders_from = max(self.orders_from, until)
             else:
-                self.hold_until = max(self.hold_until, now + failure.retry_ms)
+                self.hold_until = max(self.hold_until, until)
             self.batch = max(1, self.batch // 2) if orders else self.batch
         elif failure.kind == "clock" and not self.clock_doubted:
             # What was under way with the same wrong time tells nothing new.

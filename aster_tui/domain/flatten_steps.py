@@ -169,7 +169,7 @@ Phase = Literal["reading", "closing", "cancelling", "verifying", "flat", "not fl
 @dataclass(frozen=True, slots=True)
 class AccountFlat:
     """How far a close-all of one account is. ``positions_known`` and ``orders_known`` say whether the
-    exchange told of them at all; ``remaining`` and ``open_orders`` are as it last told."""
+    exchange told of them at all; ``remaining``, ``open_orders`` and ``orders_left`` are as it last told."""
 
     phase: Phase
     positions_known: bool = False
@@ -181,6 +181,7 @@ class AccountFlat:
     closes: tuple[CloseMade, ...] = ()
     remaining: tuple[Remaining, ...] = ()
     open_orders: int = 0
+    orders_left: tuple[Order, ...] = ()
     errors: tuple[str, ...] = ()
 
     @property

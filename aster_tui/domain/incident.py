@@ -74,6 +74,26 @@ def incident_markdown(report: FlattenReport, trace: Sequence[TraceLine], *, netw
         if state.remaining:
             rows = [(r.symbol, r.position_side, plain(r.quantity), r.why) for r in state.remaining]
             lines += ["", *table(("left", "side", "quantity", "why"), rows)]
+        if state.orders_left:
+            orders = [
+                (
+                    str(o.order_id),
+                    o.client_order_id,
+                    o.symbol,
+                    o.side,
+                    o.order_type,
+                    plain(o.quantity),
+                    "reduces" if o.reduces else "may add risk",
+                )
+                for o in state.orders_left
+            ]
+            lines += [
+                "",
+                *table(
+                    ("order left open", "client order id", "symbol", "side", "type", "quantity", "kind"),
+                    orders,
+                ),
+            ]
         if state.closes:
             closes = [
                 (

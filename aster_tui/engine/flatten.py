@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 import structlog
@@ -34,6 +35,10 @@ log = structlog.get_logger(__name__)
 DEADLINE_SECONDS = 60.0
 #: A request that is not answered by then is given up: in an emergency a second look is better than a wait.
 REQUEST_SECONDS = 3.0
+#: How long the halt of this machine is waited for before what others have under way is looked up.
+HALT_SECONDS = 0.5
+#: A ban is two minutes at the least: it is waited for. A longer one is said at once.
+LIMITED_PATIENCE_MS = 150_000
 PROGRESS_SECONDS = 0.1
 RULES_RETRY_SECONDS = 0.3
 #: Request weight of one account, at the most and at the least, on its way to flat.
@@ -56,8 +61,9 @@ class FlattenRun:
         nonces: made with ``insists``, and with the clock's offset where it is known.
         targets: the accounts; more may be added while it runs.
         symbols: the only symbols to close; empty for all.
-        deadline_s: when to give up; None for :data:`DEADLINE_SECONDS`, and a minute more for each time the
-            accounts need more request weight than a minute has.
+        deadline_s: when to give up; None for :data:`DEADLINE_SECONDS`, a minute more for each time the
+            accounts need more request weight than a minute has, and as much more as the exchange wants
+            nothing sent, up to :data:`LIMITED_PATIENCE_MS`.
         rules: the symbols' filters where they are known; otherwise they are read beside the rest.
         halt: stops new risk. It is begun first and never waited for before closing.
         on_progress: told the report every :data:`PROGRESS_SECONDS` while it changes, and at the end.
@@ -88,7 +94,9 @@ class FlattenRun:
         count = max(1, len(self._targets))
         minutes = 0 if deadline_s is not None else count * SPARING_WEIGHT // MINUTE_WEIGHT
         seconds = (deadline_s if deadline_s is not None else DEADLINE_SECONDS) + 60 * minutes
-        self._terms = Terms(self.run_id, self._began + int(seconds * 1000), symbols, thorough=True)
+        patience_ms = LIMITED_PATIENCE_MS if deadline_s is None else 0
+        deadline = self._began + int(seconds * 1000)
+        self._terms = Terms(self.run_id, deadline, patience_ms, symbols, thorough=True)
         self._runs: dict[str, AccountRun] = {}
         self._ended: dict[str, AccountReport] = {}
         self._verified: list[int] = []
@@ -96,6 +104,7 @@ class FlattenRun:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._public: Observer | None = None
         self._halt_words = ""
+        self._risk_stopped = asyncio.Event()
         self._notes: list[str] = []
         self._stopped = ""
         self._opening: set[asyncio.Future[Wallet]] = set()
@@ -197,6 +206,7 @@ class FlattenRun:
 
     def _halted(self, words: str) -> None:
         self._halt_words, self._dirty = words, True
+        self._risk_stopped.set()
 
     async def _await_halt(self, task: asyncio.Task[None]) -> None:
         """The halt has had all the time of the close; a little more, and what it told so far stands."""
@@ -229,6 +239,12 @@ class FlattenRun:
             run.learned(self._rules or {})
 
     async def _find_strays(self) -> None:
+        # Others ask whether they are halted after they wrote an order down, so what is read after the halt
+        # was set is all there is.
+        if self._halt is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(HALT_SECONDS):
+                    await self._risk_stopped.wait()
         self._found = await self._book.unresolved()
         for run in self._runs.values():
             run.strays(self._found)

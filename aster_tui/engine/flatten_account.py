@@ -56,14 +56,18 @@ NO_SUCH_ORDER = -2013
 STRAYS_MS = 1_500
 #: Weight of reading the open orders of all symbols.
 ALL_ORDERS_WEIGHT = 40
+#: How long nothing is sent after the exchange's firewall refused something.
+FIREWALL_MS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What all accounts of a close-all are given."""
+    """What all accounts of a close-all are given; ``patience_ms`` is how much later than the deadline one may
+    end because the exchange wanted nothing sent for a while."""
 
     run_id: str
     deadline: int
+    patience_ms: int
     symbols: frozenset[str]
     thorough: bool
 
@@ -103,6 +107,7 @@ class AccountRun:
             thorough=terms.thorough,
             hints=target.hints,
             strays_within_ms=STRAYS_MS,
+            patience_ms=terms.patience_ms,
         )
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -190,6 +195,10 @@ class AccountRun:
         except (Exception, asyncio.CancelledError) as error:
             # A bug in one step must not end the close-all of the account, nor leave it waiting.
             if self._over:
+                words = "not answered by the end"
+                self._trace(
+                    TraceLine(at, self.target.account, described(step, self._ids), words, clock_ms() - began)
+                )
                 raise
             log.exception("a step of a close-all broke", step=type(step).__name__)
             changes = isinstance(step, SendCloses | CancelOrders | FenceNonce)
@@ -405,6 +414,9 @@ def failure(error: AsterError, *, changes: bool) -> Failure:
         return Failure("unsent", words)
     if isinstance(error, InvalidOrder):
         return Failure("refused", words)
+    if isinstance(error, AnswerError) and error.status == 403 and not error.number:
+        # The firewall, not the exchange: it passed nothing on, and wants less for a while.
+        return Failure("limited", words, 0, FIREWALL_MS)
     if isinstance(error, AnswerError):
         kind = error.meaning.kind
         if kind in ("key", "clock"):

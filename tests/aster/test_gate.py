@@ -162,6 +162,18 @@ async def test_the_end_of_a_ban_is_said_and_kept(headers: str, text: str, second
         assert (day in str(raised.value)) == (day != time.strftime("%Y-%m-%d"))
 
 
+async def test_a_limit_without_a_word_of_how_long_is_over_with_the_minute() -> None:
+    refusal = answer('{"code":-1003,"msg":"Too many requests."}', "429 Too Many")
+    async with wire(lambda _: refusal) as (_, client):
+        with pytest.raises(RateLimited) as raised:
+            await client.ping()
+        left = 60 - time.time() % 60
+        # The minute may have turned since.
+        assert (
+            min(abs(raised.value.retry_after_s - 1 - left), 60 - abs(raised.value.retry_after_s - left)) < 2
+        )
+
+
 async def test_too_many_orders_stop_the_orders_of_that_account_only() -> None:
     refusal = answer('{"code":-1015,"msg":"Too many new orders."}', "429 Too Many", "Retry-After: 30\r\n")
     async with wire(lambda n: refusal if n == 1 else answer("{}")) as (kept, client):

@@ -374,3 +374,61 @@ def test_orders_that_add_risk_are_told_from_those_that_only_close() -> None:
     assert not adds_risk(order(1, "AAUSDT", "SELL", position_side="LONG"))
     assert adds_risk(order(1, "AAUSDT", "BUY", position_side="LONG"))
     assert not adds_risk(order(1, "AAUSDT", "BUY", position_side="SHORT"))
+
+
+def limited(retry_ms: int, patience_ms: int) -> Flatten:
+    """A machine whose first readings were answered with "too many requests"."""
+    machine = Flatten(0, deadline=DEADLINE, rules=RULES, patience_ms=patience_ms)
+    wait = Failure("limited", "too many requests", -1003, retry_ms)
+    for step in machine.next(0):
+        if isinstance(step, ReadPositions):
+            machine.positions(step, wait, 10)
+        elif isinstance(step, ReadOrders):
+            machine.orders(step, wait, 10)
+    return machine
+
+
+def test_what_the_exchange_wants_waited_for_is_no_time_of_the_closes() -> None:
+    machine = limited(70_000, 150_000)
+    assert machine.next(DEADLINE + 1) == ()
+    assert not machine.ended
+    position = Position("AAUSDT", D(5), MARK, mark_price=MARK)
+    (first, second) = machine.next(70_020)
+    assert isinstance(first, ReadPositions)
+    assert isinstance(second, ReadOrders)
+    machine.positions(first, (position,), 70_050)
+    assert any(isinstance(step, SendCloses) for step in machine.next(70_060))
+    # Held for 70 s, it has 70 s more.
+    machine.next(DEADLINE + 70_009)
+    assert not machine.ended
+    machine.next(DEADLINE + 70_010)
+    assert "the deadline passed" in machine.report().errors
+
+
+def test_a_ban_longer_than_anybody_waits_is_said_at_once() -> None:
+    for machine in (limited(300_000, 150_000), limited(61_000, 0)):
+        now = 20
+        while not machine.ended:
+            machine.next(now)
+            now += 500
+        assert now < 20 + FINAL_MS + 1_000
+        assert machine.report().phase == "not flat"
+        assert any("takes nothing" in word for word in machine.report().errors)
+
+
+def test_orders_that_take_up_the_room_of_a_close_are_cleared_away() -> None:
+    for code in (-2022, -4118):
+        machine = Flatten(0, deadline=DEADLINE, rules=RULES)
+        resting = order(9, "AAUSDT", "SELL", reduces=True)
+        stop = order(8, "AAUSDT", "SELL", "STOP_MARKET", reduces=True)
+        position = Position("AAUSDT", D(5), MARK, mark_price=MARK)
+        for step in machine.next(0):
+            if isinstance(step, ReadPositions):
+                machine.positions(step, (position,), 5)
+            elif isinstance(step, ReadOrders):
+                machine.orders(step, (resting, stop), 5)
+        (send,) = machine.next(6)
+        assert isinstance(send, SendCloses)
+        machine.closed(send, [Failure("refused", "no room", code)], 10)
+        cancels = [step for step in machine.next(11) if isinstance(step, CancelOrders)]
+        assert [step.order_ids for step in cancels] == [(9,)]

@@ -13,8 +13,11 @@ from typing import Any
 
 import pytest
 
+from aster_tui.aster.errors import AnswerError
 from aster_tui.domain.flatten_report import FlattenReport, document
+from aster_tui.domain.incident import incident_markdown
 from aster_tui.domain.trading import Position
+from aster_tui.engine.flatten_account import failure
 from aster_tui.engine.flatten_book import FlattenBook
 from aster_tui.engine.flatten_targets import Target
 from aster_tui.engine.incidents import keep_incident
@@ -125,6 +128,10 @@ async def test_a_symbol_that_does_not_trade_is_said_and_the_rest_goes_on(tmp_pat
         assert told_remaining(report) == held(exchange) == {user.lower(): {("BTCUSDT", "BOTH"): D("0.01")}}
         assert "the symbol is closed" in report.accounts[0].error
         assert "BTCUSDT 0.01 left" in report.message
+        assert f"1 order still open: BTCUSDT {stop}" in report.message
+        (order,) = document(report)["accounts"][0]["orders_left"]
+        assert (order["order_id"], order["type"], order["reduces"]) == (stop, "STOP_MARKET", True)
+        assert f"| {stop} |" in incident_markdown(report, (), network="PRACTICE", by="anna")
         # What protects it is still there.
         assert list(exchange.exchange.books[user.lower()].open) == [stop]
 
@@ -221,6 +228,22 @@ async def test_a_key_that_cannot_be_read_is_said_without_its_words(tmp_path: Pat
             report = await a_run(exchange, tmp_path, [broken, second]).run()
             assert [a.flat for a in report.accounts] == [False, True]
             assert report.accounts[0].error == "its key cannot be read: PermissionError"
+
+
+async def test_what_was_not_answered_by_the_end_is_in_the_incident(tmp_path: Path) -> None:
+    async with practice(positions=1, faults={"latency-ms": 20_000}) as exchange:
+        run = a_run(exchange, tmp_path, deadline_s=0.2)
+        report = await run.run()
+        assert report.ending == "unreachable"
+        assert "not answered by the end" in {line.answer for line in run.trace}
+
+
+def test_the_firewall_is_no_refusal_of_the_exchange() -> None:
+    blocked = failure(AnswerError(403, 0, "Forbidden", changes=True), changes=True)
+    assert blocked.kind == "limited"
+    assert blocked.retry_ms > 0
+    refused = failure(AnswerError(400, -2022, "ReduceOnly Order is rejected.", changes=True), changes=True)
+    assert refused.kind == "refused"
 
 
 async def test_a_full_disk_and_a_hung_one_keep_nobody_from_closing(tmp_path: Path) -> None:
