@@ -148,7 +148,12 @@ class NonceSource:
         return max(least, newest + 1)
 
     def _lock_file(self, descriptor: int) -> None:
-        seconds = LOCK_SECONDS if self._insists or descriptor in self._stopped else STOPPED_SECONDS
+        known = descriptor in self._stopped
+        if self._insists:
+            # Once it is known to be held by one that was stopped, not again for each of many requests.
+            seconds = 0.0 if known else LOCK_SECONDS
+        else:
+            seconds = LOCK_SECONDS if known else STOPPED_SECONDS
         deadline = time.monotonic() + seconds
         while True:
             try:

@@ -13,6 +13,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, Literal
@@ -74,11 +75,30 @@ def close_all(
     command = CloseAll(settings, names, frozenset(map(symbol_of, symbols)), deadline_s, voice)
     with _logging(settings):
         code = asyncio.run(command.run(yes=yes, as_json=as_json))
-    if command.disk_hangs:
-        # Threads that wait for the disk would hold up the end for ever.
+    if command.hangs:
+        # Threads that wait for the disk or for a name server would hold up the end.
         sys.stdout.flush()
         os._exit(code)
     return code
+
+
+class Lookups(ThreadPoolExecutor):
+    """Where the loop has names looked up: room for every connection, and nobody waits for those that hang."""
+
+    def __init__(self) -> None:
+        super().__init__(max_workers=64, thread_name_prefix="lookup")
+        self.under_way: set[Future[Any]] = set()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Begin one."""
+        future = super().submit(fn, *args, **kwargs)
+        self.under_way.add(future)
+        future.add_done_callback(self.under_way.discard)
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more; whatever is asked, wait for none."""
+        super().shutdown(wait=False, cancel_futures=True)
 
 
 class CloseAll:
@@ -99,10 +119,17 @@ class CloseAll:
         self._database: DatabaseProcess | None = None
         self._asking: asyncio.Task[tuple[AgentDocument, ...]] | None = None
         self._notes: list[str] = []
-        self.disk_hangs = False
+        self._lookups = Lookups()
+        self._disk_hangs = False
+
+    @property
+    def hangs(self) -> bool:
+        """Whether something is under way that may never end."""
+        return self._disk_hangs or bool(self._lookups.under_way)
 
     async def run(self, *, yes: bool, as_json: bool) -> int:
         """Close; returns the exit code."""
+        asyncio.get_running_loop().set_default_executor(self._lookups)
         settings = self._settings
         if settings.mongodb_uri is not None:
             uri = settings.mongodb_uri.get_secret_value()
@@ -212,7 +239,7 @@ class CloseAll:
         self._hear_signals(run)
         audit = Audit(settings, self._who, self._names, self._symbols, run.run_id)
         report = await run.run(self._more(here, scope))
-        self.disk_hangs = bool(book.trouble)
+        self._disk_hangs = bool(book.trouble)
         report = await self._keep(run, replace(report, notes=(*report.notes, *self._notes)))
         if problem := await audit.answered(report):
             report = replace(report, notes=(*report.notes, problem))
@@ -235,7 +262,7 @@ class CloseAll:
         try:
             return replace(report, incident=await apart(keep, DISK_SECONDS))
         except (TimeoutError, OSError) as error:
-            self.disk_hangs |= isinstance(error, TimeoutError)
+            self._disk_hangs |= isinstance(error, TimeoutError)
             words = f"the incident report was not written: {str(error) or DISK_SILENT}"
             return replace(report, notes=(*report.notes, words))
 

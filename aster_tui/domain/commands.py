@@ -112,7 +112,7 @@ class CloseAll:
 
     agent_ids: tuple[str, ...] = ()
     symbols: tuple[str, ...] = ()
-    deadline_s: float = 60.0
+    deadline_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aster_tui.aster.nonces import NonceSource
+from aster_tui.aster.nonces import LOCK_SECONDS, NonceSource
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**19), st.integers(-10_000, 10_000)), min_size=1, max_size=50))
@@ -100,6 +100,11 @@ def test_one_that_insists_goes_on_without_its_folder_and_waits_for_no_lock(tmp_p
         began = time.monotonic()
         assert shared.next("0xAB") > first
         assert time.monotonic() - began < 5
+        # That it is held is found out once, not by each of a close-all's requests.
+        waited = time.monotonic()
+        for _ in range(100):
+            shared.next("0xAB")
+        assert time.monotonic() - waited < 100 * LOCK_SECONDS / 2
     assert shared.next("0xAB") > first
 
 

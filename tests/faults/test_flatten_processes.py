@@ -227,6 +227,43 @@ async def test_beside_a_hung_console_that_holds_every_lock(tmp_path: Path) -> No
         assert not any(held(exchange).values())
 
 
+SITE = """
+import socket, threading, types, sys
+real = socket.getaddrinfo
+def getaddrinfo(host, *arguments, **more):
+    if host == "silent.example":
+        threading.Event().wait()
+    return real(host, *arguments, **more)
+socket.getaddrinfo = getaddrinfo
+keyring = types.ModuleType("keyring")
+keyring.get_password = lambda service, name: threading.Event().wait()
+sys.modules["keyring"] = keyring
+"""
+
+
+async def test_a_name_server_and_a_keyring_that_never_answer(tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(SITE)
+    async with practice() as exchange:
+        fill(exchange, 9)
+        env = environment(exchange, tmp_path / "state", PYTHONPATH=f"{tmp_path / 'site'}:{os.getcwd()}")
+        first, *_ = exchange.ready_document()["accounts"]
+        name = first["name"].upper()
+        asking = {n: v for n, v in env.items() if n != f"AGENT_{name}_PRIVATE_KEY"}
+        asking[f"AGENT_{name}_KEYRING"] = "1"
+        code, told = await ended(await started(asking, tmp_path, "--deadline", "3"))
+        assert code == 1
+        errors = {a["account"]: a["error"] for a in told["accounts"]}
+        assert "not found by the deadline" in errors.pop(first["user"])
+        assert set(errors.values()) == {""}
+        assert [user for user, legs in held(exchange).items() if legs] == [first["user"].lower()]
+
+        deaf = {**env, "ASTER_TUI_REST_URL": "http://silent.example:1"}
+        code, told = await ended(await started(deaf, tmp_path, "--deadline", "1"))
+        assert code == 5
+        assert all("cannot be reached" in a["error"] for a in told["accounts"])
+
+
 async def test_a_state_folder_that_cannot_be_written(tmp_path: Path) -> None:
     async with practice() as exchange:
         fill(exchange, 6)
