@@ -18,7 +18,7 @@ from aster_tui.engine.halts import HaltFile
 from aster_tui.store.audit import chains
 from tests.console.pty_terminal import Terminal
 from tests.rig import agent_document
-from tests.test_cli import practice, run
+from tests.test_cli import CLEAN, practice, run
 
 KEYS = {
     *("account", "agents", "positions_before", "close_orders", "orders_cancelled", "rounds", "remaining"),
@@ -115,6 +115,7 @@ def test_chosen_agents_and_symbols_and_nobody_else(tmp_path: Path) -> None:
         (("close-all",), 2, "--yes"),
         (("close-all", "--agent", "nobody", "--yes"), 2, "no real agent is called nobody"),
         (("close-all", "--deadline", "soon", "--yes"), 2, "--deadline"),
+        (("close-all", "--symbol", "btcc", "--yes"), 2, "the exchange has no BTCCUSDT"),
     ],
 )
 def test_what_is_refused_touches_nothing(
@@ -127,7 +128,7 @@ def test_what_is_refused_touches_nothing(
         assert words in done.stderr
         assert state(ready) == before
         assert not HaltFile(tmp_path / "state").read()
-        if code != 2 or "nobody" in arguments:
+        if code != 2 or "nobody" in arguments or "btcc" in arguments:
             told = json.loads(run(*arguments, "--json", env=env, cwd=tmp_path).stdout)
             assert (told["ok"], told["flat"]) == (False, False)
             assert words in told["message"]
@@ -153,6 +154,22 @@ def test_no_account_and_no_key_and_no_exchange_have_codes_of_their_own(tmp_path:
     done = run("close-all", "--yes", "--json", "--deadline", "1", env=env, cwd=tmp_path)
     assert done.returncode == 5
     assert "cannot be reached" in json.loads(done.stdout)["accounts"][0]["error"]
+
+
+def test_a_reader_that_is_gone_changes_no_exit_code(tmp_path: Path) -> None:
+    with two(tmp_path) as (ready, env):
+        reading, writing = os.pipe()
+        os.close(reading)
+        command = [sys.executable, "-m", "aster_tui", "close-all", "--yes"]
+        try:
+            done = subprocess.run(
+                command, env={**CLEAN, **env}, cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, text=True
+            )
+        finally:
+            os.close(writing)
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr
+        assert not any(a["positions"] for a in state(ready).values())
 
 
 def test_agents_only_the_database_knows_and_those_who_share_an_account(
@@ -228,7 +245,7 @@ def test_a_database_that_is_gone_is_said_and_delays_nothing(tmp_path: Path) -> N
         assert done.returncode == 0, done.stderr
         told = json.loads(done.stdout)
         assert any("only it knows" in note for note in told["notes"])
-        assert told["halt"].startswith("halted on this machine; ")
+        assert told["halt"].startswith("the fleet is halted on this machine; ")
         assert "others may not know" in told["halt"]
         assert HaltFile(tmp_path / "state").read()["fleet"].pending
         assert not any(a["positions"] for a in state(ready).values())

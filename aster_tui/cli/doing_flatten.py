@@ -21,7 +21,10 @@ from typing import Any, Literal
 import click
 
 from aster_tui import logs
+from aster_tui.aster.errors import AsterError
+from aster_tui.aster.gate import Priority
 from aster_tui.aster.nonces import NonceSource
+from aster_tui.aster.rest import Observer
 from aster_tui.aster.venue import Venue
 from aster_tui.cli.voice import Voice, typed_line
 from aster_tui.config import Settings, agent_environment
@@ -53,6 +56,8 @@ EXITS = {"flat": DONE, "left": FAILED, "doubtful": UNKNOWN, "refused": REFUSED, 
 DATABASE_SECONDS = 4.0
 #: How long the disk may take for what is written at the end, and for the halt.
 DISK_SECONDS = 1.0
+#: How long the exchange is asked whether it has the symbols that were named.
+SYMBOLS_SECONDS = 1.5
 DISK_SILENT = "the disk did not answer"
 WORD = "close"
 
@@ -142,6 +147,8 @@ class CloseAll:
                 # Only the database may know them.
                 scope = self._scope(merged(here, await self._asking, self._environment))
             problem, code = self._wrong(scope)
+            if not problem and (unknown := await self._unknown_symbols()):
+                problem, code = f"the exchange has no {', '.join(unknown)}: nothing was closed", USAGE
             if problem:
                 word = {USAGE: "usage", REFUSED: "refused"}.get(code, "unreachable")
                 return _refused(self._voice, problem, code, word, as_json)
@@ -177,6 +184,21 @@ class CloseAll:
         if self._notes:
             return f"no account is known here, and {'; '.join(self._notes)}", UNREACHABLE
         return "no account is known: set AGENT_<NAME>_USER and its key, or MONGODB_URI", REFUSED
+
+    async def _unknown_symbols(self) -> list[str]:
+        """The chosen symbols that the exchange does not have, as far as it says so soon: "flat" of a mistyped
+        one would be believed."""
+        if not self._symbols:
+            return []
+        asking = Observer(self._venue(), timeout_s=SYMBOLS_SECONDS, priority=Priority.EMERGENCY, read_tries=1)
+        try:
+            async with asyncio.timeout(SYMBOLS_SECONDS):
+                info = await asking.exchange_info()
+        except (AsterError, TimeoutError):
+            return []
+        finally:
+            await asking.aclose()
+        return sorted(self._symbols - info.rules.keys() - {*info.unreadable})
 
     async def _ask_database(self, database: DatabaseProcess) -> tuple[AgentDocument, ...]:
         """The agents the database knows, in a bounded time; none when it cannot be asked."""
@@ -358,17 +380,19 @@ class Halting:
         self._settings, self._operator, self._database = settings, operator, database
         self._all = not names
         self._accounts = [account_key(target.account) for target in scope.targets]
-        self._ids = [agent.agent_id for target in scope.targets for agent in target.agents]
+        agents = [agent for target in scope.targets for agent in target.agents]
+        self._ids = [agent.agent_id for agent in agents]
+        self._whom = "the fleet is" if self._all else f"{', '.join(agent.name for agent in agents)}:"
 
     async def run(self, tell: Callable[[str], None]) -> None:
         """Halt; tells in words how far it got."""
         reason, at, keys = "close-all", now_ms(), [FLEET] if self._all else self._ids
         folder, operator = self._settings.state_folder, self._operator
-        here = "halted on this machine"
+        here = f"{self._whom} halted on this machine"
         try:
             at = (await apart(lambda: halt_locally(folder, reason, operator, keys=keys), DISK_SECONDS)).at
         except (TimeoutError, OSError) as error:
-            here = f"NOT halted on this machine ({str(error) or DISK_SILENT})"
+            here = f"{self._whom} NOT halted on this machine ({str(error) or DISK_SILENT})"
         if self._database is None:
             tell(here)
             return
@@ -442,10 +466,14 @@ def _told(report: FlattenReport, voice: Voice, as_json: bool) -> int:
     if report.incident:
         voice.say(f"incident report: {report.incident}")
     voice.finish()
-    if as_json:
-        click.echo(json.dumps(document(report), indent=1))
-    else:
-        click.echo(report.message, err=code != DONE)
+    try:
+        if as_json:
+            click.echo(json.dumps(document(report), indent=1))
+        else:
+            click.echo(report.message, err=code != DONE)
+    except OSError:
+        # Whoever would read it is gone: what was done is in the incident report, and the code tells it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code
 
 

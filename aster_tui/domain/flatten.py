@@ -204,6 +204,7 @@ class Flatten:
             self._legs.reading.begin(steps[-1].number, self._ticked(), now)
         if self._orders.reading.wanted(orders, now):
             symbols = apart or tuple(sorted(self._symbols) if len(self._symbols) <= MOST_APART else ())
+            symbols = () if self._orders.apart_refused else symbols
             steps.append(ReadOrders(self._number(now), symbols))
             self._orders.reading.begin(steps[-1].number, self._ticked(), now)
         return steps
@@ -250,6 +251,8 @@ class Flatten:
     def orders(self, step: ReadOrders, answer: Sequence[Order] | Failure, now: int) -> None:
         """Open orders were read, or not."""
         if isinstance(answer, Failure):
+            # One symbol it does not know, or no more: of all together it tells.
+            self._orders.apart_refused |= bool(step.symbols) and answer.kind == "refused"
             self._orders.reading.failed(step.number, now, answer.retry_ms)
             self._standing.failed(answer, now)
             return

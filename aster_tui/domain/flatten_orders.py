@@ -19,7 +19,7 @@ class OpenOrders:
     """What is open, as the exchange last told and as our cancels changed it since.
 
     ``since`` is the tick from which on they must be read again; ``cancelled`` counts what the exchange said
-    it cancelled for us.
+    it cancelled for us; ``apart_refused`` is whether it refused to tell of single symbols.
     """
 
     reading: Reading = field(default_factory=Reading)
@@ -28,6 +28,7 @@ class OpenOrders:
     cancelled: int = 0
     touched: set[str] = field(default_factory=set)
     trouble: str = ""
+    apart_refused: bool = False
     _gone: set[int] = field(default_factory=set)
     _cancelling: set[int] = field(default_factory=set)
     _tries: dict[int, int] = field(default_factory=dict)

@@ -151,6 +151,7 @@ def _account(account: AccountReport) -> dict[str, Any]:
                 "status": made.status,
                 "avg_price": plain(made.average_price),
                 "executed": plain(made.executed),
+                "mark_price": plain(made.close.mark),
                 "position_side": made.close.position_side,
                 "error": made.words,
             }

@@ -7,14 +7,24 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from aster_tui.domain.flatten_report import FlattenReport, counted, document, step_times
+from aster_tui.domain.flatten_report import STEP_NAMES, FlattenReport, counted, document, step_times
 from aster_tui.domain.symbols import plain
+
+#: What it means that an account came through a step.
+STEPS = {
+    "keys": "its key was found",
+    "read": "the exchange said what is open",
+    "close": "its positions were closed",
+    "cancel": "its orders were gone",
+    "verify": "the exchange said that nothing is open",
+    "prove": "it said so again",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class TraceLine:
-    """One request with its answer, in words without secrets: ``at`` is when it began (Unix ms), ``ms`` how
-    long it took."""
+    """One request with its answer, in words without secrets: ``account`` is empty where it is for all, ``at``
+    is when it began (Unix ms), ``ms`` how long it took."""
 
     at: int
     account: str
@@ -40,7 +50,7 @@ def incident_document(
 def incident_markdown(report: FlattenReport, trace: Sequence[TraceLine], *, network: str, by: str) -> str:
     """The report for people."""
     lines = [
-        f"# Close-all of {stamp(report.began_at)}",
+        f"# Close-all of {stamp(report.began_at)} UTC",
         "",
         f"**{report.message}**",
         "",
@@ -48,14 +58,18 @@ def incident_markdown(report: FlattenReport, trace: Sequence[TraceLine], *, netw
         f"- asked for by: {by}",
         f"- symbols: {', '.join(report.symbols) or 'all'}",
         f"- took: {report.elapsed_ms} ms",
-        f"- verified: {stamp(report.verified_at) if report.flat and report.verified_at else 'no'}",
+        f"- verified: {f'{stamp(report.verified_at)} UTC' if report.flat and report.verified_at else 'no'}",
         f"- halt: {report.halt or 'none'}",
         f"- journal: {report.journal or 'every order was written down before it was sent'}",
         *(f"- note: {note}" for note in report.notes),
+        "- to let trading go on: aster-tui resume --reason WHY (with --agent NAME for one agent)",
         "",
         "## Steps",
         "",
-        *table(("step", "ms"), [(row["name"], str(row["ms"])) for row in step_times(report.accounts)]),
+        *table(
+            ("step", "ms", "ended when, for the last account,"),
+            [(row["name"], str(row["ms"]), STEPS[row["name"]]) for row in step_times(report.accounts)],
+        ),
         "",
         "## Accounts",
     ]
@@ -70,6 +84,11 @@ def incident_markdown(report: FlattenReport, trace: Sequence[TraceLine], *, netw
             f"{counted(len(state.closes), 'closing order')} in {counted(state.rounds, 'round')}, "
             f"{counted(state.orders_cancelled, 'order')} cancelled, {state.open_orders} left open.",
         ]
+        if account.marks:
+            marks = ", ".join(
+                f"{STEPS[name]} at {account.marks[name]} ms" for name in STEP_NAMES if name in account.marks
+            )
+            lines += ["", f"{marks[0].upper()}{marks[1:]}."]
         lines += ["", f"Error: {account.error}"] if account.error else []
         if state.remaining:
             rows = [(r.symbol, r.position_side, plain(r.quantity), r.why) for r in state.remaining]
@@ -104,6 +123,7 @@ def incident_markdown(report: FlattenReport, trace: Sequence[TraceLine], *, netw
                     made.status,
                     plain(made.executed),
                     plain(made.average_price),
+                    plain(made.close.mark),
                     made.words,
                 )
                 for made in state.closes
@@ -116,12 +136,13 @@ def incident_markdown(report: FlattenReport, trace: Sequence[TraceLine], *, netw
                 "status",
                 "executed",
                 "average",
+                "mark before",
                 "error",
             )
             lines += ["", *table(heads, closes)]
     lines += ["", "## Everything asked and answered", ""]
     ordered = sorted(trace, key=lambda line: line.at)
-    rows4 = [(stamp(t.at), t.account, t.request, t.answer, str(t.ms)) for t in ordered]
+    rows4 = [(stamp(t.at), t.account or "all", t.request, t.answer, str(t.ms)) for t in ordered]
     lines += table(("at (UTC)", "account", "request", "answer", "ms"), rows4)
     return "\n".join(lines) + "\n"
 

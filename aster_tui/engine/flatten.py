@@ -132,6 +132,7 @@ class FlattenRun:
     def stop(self, why: str) -> None:
         """Send nothing new any more; what is left is read once more and named."""
         self._stopped = why
+        self._write_down("send nothing more", why, clock_ms())
         for run in self._runs.values():
             run.stop(why)
         for opening in self._opening:
@@ -205,6 +206,7 @@ class FlattenRun:
             self._halted(f"{so_far}NOT halted any further: {type(error).__name__}: {error}")
 
     def _halted(self, words: str) -> None:
+        self._write_down("halt new risk", words, self._began)
         self._halt_words, self._dirty = words, True
         self._risk_stopped.set()
 
@@ -217,24 +219,37 @@ class FlattenRun:
             task.cancel()
             await asyncio.wait({task})
 
+    def _write_down(self, request: str, answer: str, began: int, account: str = "") -> None:
+        """A line of the incident report: ``began`` by the clock that never goes back."""
+        at = self._began_at + began - self._began
+        self.trace.append(TraceLine(at, account, request, answer, clock_ms() - began))
+
     async def _read_rules(self) -> None:
         """The exchange's time and the symbols' filters, beside the first readings."""
         await asyncio.gather(self._measure_clock(), self._learn())
 
     async def _measure_clock(self) -> None:
         if self._public is not None:
+            began = clock_ms()
             try:
-                await self._public.measure_clock()
+                clock = await self._public.measure_clock()
             except AsterError as error:
                 log.warning("the clock was not measured", error=error.message)
+                self._write_down("measure the exchange's clock", error.message, began)
+            else:
+                self._write_down("measure the exchange's clock", f"{clock.offset_ms:+} ms from ours", began)
 
     async def _learn(self) -> None:
         while self._rules is None and self._public is not None:
+            began = clock_ms()
             try:
                 self._rules = (await self._public.exchange_info()).rules
             except AsterError as error:
                 log.warning("the filters were not read", error=error.message)
+                self._write_down("read the symbols' filters", error.message, began)
                 await asyncio.sleep(RULES_RETRY_SECONDS)
+            else:
+                self._write_down("read the symbols' filters", f"{len(self._rules)} symbols", began)
         for run in self._runs.values():
             run.learned(self._rules or {})
 
@@ -245,7 +260,11 @@ class FlattenRun:
             with suppress(TimeoutError):
                 async with asyncio.timeout(HALT_SECONDS):
                     await self._risk_stopped.wait()
+        began = clock_ms()
         self._found = await self._book.unresolved()
+        live = [record.client_order_id for record, _ in self._found]
+        words = ", ".join(live) or self._book.trouble or "nothing"
+        self._write_down("look up what this machine has under way", words, began)
         for run in self._runs.values():
             run.strays(self._found)
 
@@ -269,9 +288,11 @@ class FlattenRun:
         self._tasks[target.key] = asyncio.create_task(self._flatten(target))
 
     async def _flatten(self, target: Target) -> None:
+        began = clock_ms()
         try:
             wallet = await self._open(target)
         except KeyProblem as problem:
+            self._write_down("find its key", str(problem), began, target.account)
             self._ended[target.key] = nothing_done(target, str(problem))
             self._dirty = True
             return

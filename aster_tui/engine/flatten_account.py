@@ -451,7 +451,11 @@ def _close(close: Close, ids: Mapping[int, str]) -> str:
     price = "" if close.price is None else f" at {plain(close.price)}"
     side = "" if close.position_side == "BOTH" else f" {close.position_side}"
     name = ids.get(close.number, "")
-    return f"{close.symbol}{side} {close.side} {plain(close.quantity)} {close.order_type}{price} {name}"
+    flag = " reduce-only" if close.reduce_only else ""
+    words = (
+        f"{close.symbol}{side} {close.side} {plain(close.quantity)} {close.order_type}{price}{flag} {name}"
+    )
+    return words.strip()
 
 
 def answered(answer: Any) -> str:

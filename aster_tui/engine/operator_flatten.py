@@ -138,17 +138,18 @@ class CloseAllTask:
         return replace(target, hints=tuple(held))
 
     async def _halt(self, asked: CloseAll, scope: Scope, tell: Callable[[str], None]) -> None:
-        ids = [agent.agent_id for target in scope.targets for agent in target.agents]
-        keys = ids if asked.agent_ids else [FLEET]
+        agents = [agent for target in scope.targets for agent in target.agents]
+        keys = [agent.agent_id for agent in agents] if asked.agent_ids else [FLEET]
+        whom = f"{', '.join(agent.name for agent in agents)}:" if asked.agent_ids else "the fleet is"
         try:
             await apart(
                 lambda: self._controls.write(keys, "HALTED", "close-all", self._who.operator), HALT_SECONDS
             )
         except (OSError, TimeoutError) as error:
-            tell(f"NOT halted on this machine ({str(error) or 'the disk did not answer'})")
+            tell(f"{whom} NOT halted on this machine ({str(error) or 'the disk did not answer'})")
             return
         self._controls.wake()
-        tell("halted on this machine; the database is told as soon as it can be")
+        tell(f"{whom} halted on this machine; the database is told as soon as it can be")
 
     async def _kept(self, run: FlattenRun, report: FlattenReport) -> FlattenReport:
         def keep() -> str:

@@ -432,3 +432,14 @@ def test_orders_that_take_up_the_room_of_a_close_are_cleared_away() -> None:
         machine.closed(send, [Failure("refused", "no room", code)], 10)
         cancels = [step for step in machine.next(11) if isinstance(step, CancelOrders)]
         assert [step.order_ids for step in cancels] == [(9,)]
+
+
+def test_where_single_symbols_are_not_told_of_all_orders_are_read() -> None:
+    machine = Flatten(0, deadline=DEADLINE, rules=RULES, symbols=frozenset({"AAUSDT", "GONEUSDT"}))
+    reading = next(step for step in machine.next(0) if isinstance(step, ReadOrders))
+    assert reading.symbols == ("AAUSDT", "GONEUSDT")
+    machine.orders(reading, Failure("refused", "no such symbol", -1121), 5)
+    again = next(step for step in machine.next(10) if isinstance(step, ReadOrders))
+    assert again.symbols == ()
+    machine.orders(again, [order(1, "AAUSDT", "BUY"), order(2, "BBUSDT", "BUY")], 15)
+    assert [o.order_id for o in machine.report().orders_left] == [1]

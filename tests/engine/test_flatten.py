@@ -368,13 +368,22 @@ async def test_too_many_requests_are_waited_for_and_batches_get_smaller(tmp_path
 async def test_the_incident_report_holds_everything_and_no_secret(tmp_path: Path) -> None:
     async with practice(positions=3) as exchange:
         (account,) = exchange.ready_document()["accounts"]
-        run = a_run(exchange, tmp_path)
+
+        async def halts(tell: Callable[[str], None]) -> None:
+            tell("the fleet is halted on this machine")
+
+        run = a_run(exchange, tmp_path, halt=halts)
         report = await run.run()
         path = keep_incident(tmp_path, report, run.trace, network="PRACTICE", by="kim", name=run.run_id)
         markdown, raw = path.read_text(), path.with_suffix(".json").read_text()
         for made in report.accounts[0].state.closes:
             assert report.accounts[0].client_ids[made.close.number] in markdown
         assert "read positions" in markdown
+        for beside in ("halt new risk", "measure the exchange's clock", "read the symbols' filters"):
+            assert beside in markdown
+        assert "look up what this machine has under way | nothing |" in markdown
+        assert "MARKET reduce-only" in markdown
+        assert "aster-tui resume" in markdown
         assert "flat: the exchange said so twice" in markdown
         assert all(line.request in raw for line in run.trace if '"' not in line.request)
         for secret in (account["signer_private_key"], account["user_private_key"]):
