@@ -27,7 +27,7 @@ demo: setup-demo
 	$(BIN)/aster-tui demo $(ARGS)
 
 test: setup-dev
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadgroup $(ARGS)
 
 lint: setup-dev
 	$(BIN)/ruff check .

@@ -145,7 +145,7 @@ async def test_nothing_but_reads_whatever_is_pressed(
             await rig.until(lambda: engine.snapshot().positions, "positions")
         app = ConsoleApp(engine, options=ConsoleOptions(state_folder=settings.state_folder))
         monkeypatch.setattr(app, "exit", lambda *args, **more: left.append(1))
-        async with app.run_test(size=(120, 40)) as pilot:
+        async with app.run_test(size=(80, 24)) as pilot:
             await rig.until(lambda: pane(app, "agents").rows, "agents")
             await rig.until(lambda: app.frame.filter_line is not None, "the whole frame")
             for name in screens:
