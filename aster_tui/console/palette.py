@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from rich.text import Text
 from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
+from textual.css.query import NoMatches
+from textual.worker import Worker
 
 from aster_tui.console import format as fmt
 from aster_tui.console.actions import Action
@@ -66,6 +69,16 @@ class Palette(CommandPalette):
 
     def _start_busy_countdown(self) -> None:
         """A sign that turns costs a terminal 168 KB a second (measured)."""
+
+    def run_worker(self, work: Any, *args: Any, **more: Any) -> Worker[Any]:
+        """Its searches. One that begins when the palette is closed already finds no list to fill, and must
+        not take the console down with it."""
+        return super().run_worker(partial(_while_it_stands, work), *args, **more)
+
+
+async def _while_it_stands(work: Callable[[], Awaitable[None]]) -> None:
+    with suppress(NoMatches):
+        await work()
 
 
 def open_palette(app: ConsoleApp) -> None:

@@ -86,6 +86,18 @@ async def test_the_palette_finds_an_action_and_does_it() -> None:
         await until(pilot, lambda: port.asked == [SyncAgents()])
 
 
+async def test_a_search_that_outlives_its_palette_takes_nothing_down() -> None:
+    async with console(Scripted()) as (app, pilot):
+        await pilot.press("colon")
+        palette = app.screen
+        assert isinstance(palette, Palette)
+        await app.pop_screen()
+        search = palette._gather_commands("mark")
+        await until(pilot, lambda: search.is_finished)
+        await pilot.press("2")
+        assert app._active == "positions"
+
+
 async def test_the_palette_shows_key_danger_and_why_not() -> None:
     port = Scripted(fleet(read_only=True))
     async with console(port) as (app, pilot):

@@ -28,7 +28,8 @@ from aster_tui.domain.replay import Player, Tape, fork
 T0 = 1_790_000_000_000
 HEADER = Header("0.1", "PRACTICE", False, Decimal(1000), 90_000, T0)
 
-st.register_type_strategy(Decimal, st.decimals(allow_nan=False))
+# What is no finite number is refused where it comes in.
+st.register_type_strategy(Decimal, st.decimals(allow_nan=False, allow_infinity=False))
 st.register_type_strategy(
     Mapping,
     lambda hint: st.dictionaries(*(st.from_type(kind) for kind in get_args(hint)), max_size=3),
