@@ -99,6 +99,8 @@ def test_within_ten_seconds_orders_fills_a_refusal_and_drift_are_on_screen(
         term.until(lambda text: "order size" in text, patience=60)
         term.until(lambda text: "drift" in text, patience=60)
         print(f"all on screen after {time.monotonic() - started:.1f} s")
+        term.press("6")
+        term.until(lambda text: "(you)" in text, patience=60)
         term.press("q")
         assert term.wait(20) == 0
     finally:

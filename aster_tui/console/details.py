@@ -132,7 +132,7 @@ def _agent(a: AgentView, snapshot: FleetSnapshot, now: int) -> Pairs:
         ("status", a.status),
         ("balance", f"{fmt.number(a.balance, 2)} USDT{' (not live)' if a.stale else ''}"),
         ("pnl", f"{fmt.signed(a.pnl_absolute)} USDT  {fmt.percent(a.pnl_percent)}"),
-        ("trades", f"{a.total_trades}, {a.win_rate:.0f} % won"),
+        ("trades", f"{a.total_trades}, {a.win_rate:.0f} % won" if a.total_trades else "none yet"),
     ]
     if a.mode == "real":
         pairs.append(("account", a.account or "none: set asterUserAddress"))
@@ -173,7 +173,9 @@ def _reality(a: AgentView) -> Pairs:
     if found is None:
         return pairs
     both = f"{fmt.signed(found.real_pnl)} USDT real, {fmt.signed(found.paper_pnl)} USDT on paper"
-    slippage = "" if found.slippage_bp is None else f", {found.slippage_bp:.2f} bp slippage on average"
+    slippage = (
+        "" if found.slippage_bp is None else f", {fmt.signed(found.slippage_bp)} bp slippage on average"
+    )
     orders = f"{fmt.signed(found.orders_cost, 4)} USDT by its orders' slippage and fees"
     return [
         *pairs,
@@ -193,7 +195,9 @@ def _figures(snapshot: FleetSnapshot, agent: str) -> Pairs:
         success = "" if found.success is None else f", {found.success * 100:.1f} % placed"
         pairs.append((f"orders {window}", f"{found.orders}{success}, {found.doubted} doubted"))
         if found.slippage_average is not None and found.slippage_p95 is not None:
-            words = f"{found.slippage_average:.2f} bp on average, {found.slippage_p95:.2f} bp p95"
+            words = (
+                f"{fmt.signed(found.slippage_average)} bp on average, {fmt.signed(found.slippage_p95)} bp p95"
+            )
             pairs.append((f"slippage {window}", words))
         if found.latency_p50 is not None:
             delays = f"{found.latency_p50} / {found.latency_p95} / {found.latency_p99} ms p50 / p95 / p99"

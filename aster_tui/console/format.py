@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from decimal import ROUND_HALF_EVEN, Decimal
 
@@ -9,6 +10,9 @@ from decimal import ROUND_HALF_EVEN, Decimal
 MINUS = "−"
 NOTHING = "·"
 UNKNOWN = "–"
+#: Where a number has no room at all: no figure is better than a smaller one.
+TOO_WIDE = "#"
+_NUMBER = re.compile(r"(?P<whole>[+−-]?\d[\d,]*)(?P<fraction>\.\d+)?(?P<unit> ?[%×]| bp| s)?\Z")
 
 
 def number(value: Decimal | None, places: int) -> str:
@@ -70,3 +74,26 @@ def tone(value: Decimal | None) -> str:
 def one_line(text: str) -> str:
     """Foreign text on one line: control characters and line breaks become spaces."""
     return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+
+
+def fitted(text: str, width: int) -> str:
+    """A number in ``width`` characters: whole where it can be, never one that reads as another. What is no
+    number comes back as it is.
+
+    What gives way first is padding, then the separators of thousands, then decimals, which an ellipsis stands
+    for; a number whose whole part has no room is not shown at all.
+    """
+    found = _NUMBER.match(text.strip())
+    if found is None or len(text) <= width:
+        return text
+    whole, fraction, unit = (part or "" for part in found.group("whole", "fraction", "unit"))
+    bare = whole.replace(",", "")
+    for said in (f"{whole}{fraction}{unit}", f"{bare}{fraction}{unit}"):
+        if len(said) <= width:
+            return said
+    room = width - len(bare) - len(unit) - 1
+    if fraction and room > 1:
+        return f"{bare}{fraction[:room]}…{unit}"
+    if len(bare) + len(unit) <= width:
+        return f"{bare}{unit}"
+    return TOO_WIDE * width

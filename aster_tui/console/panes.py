@@ -53,7 +53,7 @@ class AgentsPane(Pane):
         "sync": lambda a: a.sync.at,
         "strategy": lambda a: a.strategy.lower(),
         "trades": lambda a: a.total_trades,
-        "won": lambda a: a.win_rate,
+        "won": lambda a: a.win_rate if a.total_trades else None,
     }
 
     def views(self, snapshot: FleetSnapshot) -> Sequence[AgentView]:
@@ -129,7 +129,7 @@ def _agent_row(agent: AgentView, sync: tuple[str, str]) -> Row:
             sync[0],
             fmt.one_line(agent.strategy),
             str(agent.total_trades),
-            f"{agent.win_rate:.0f} %",
+            f"{agent.win_rate:.0f} %" if agent.total_trades else fmt.UNKNOWN,
         ),
         (
             "warn" if troubled else still,
@@ -172,13 +172,13 @@ class PositionsPane(Pane):
         Column("symbol", 9),
         Column("side", 5),
         Column("size", 7, "decimal", rank=1),
-        Column("entry", 11, "decimal", rank=2),
-        Column("mark", 11, "decimal"),
+        Column("entry", 12, "decimal", rank=2),
+        Column("mark", 12, "decimal"),
         Column("pnl", 8, "right"),
         Column("lev", 4, "right", rank=3),
-        Column("stop", 11, "decimal", rank=4),
-        Column("target", 11, "decimal", rank=5),
-        Column("liq", 11, "decimal", rank=6),
+        Column("stop", 12, "decimal", rank=4),
+        Column("target", 12, "decimal", rank=5),
+        Column("liq", 12, "decimal", rank=6),
         Column("notional", 10, "right", rank=7),
     )
 
@@ -296,7 +296,7 @@ class OrdersPane(Pane):
         Column("size", 7, "decimal", rank=1),
         Column("type", 5, rank=2),
         Column("status", 8),
-        Column("price", 11, "decimal", rank=1),
+        Column("price", 12, "decimal", rank=1),
         Column("slip", 8, "right", rank=3),
         Column("ms", 4, "right", rank=4),
     )

@@ -187,13 +187,11 @@ def progress(done: int, total: int, width: int = 10) -> str:
 
 def footer(hints: Sequence[tuple[Action, str]], width: int, styles: Styles, notice: str = "") -> Text:
     """The hints of the focused pane, each with why it is unavailable; a notice takes their place while it
-    lasts."""
-    line = Text(" ")
+    lasts, but not that of what cannot wait."""
+    line, urgent = Text(" "), Text()
     if notice:
         line.append(f"{notice} ", style=styles["notice"])
-        line.truncate(width, overflow="ellipsis")
-        return line
-    urgent = Text()
+        hints = [(action, unavailable) for action, unavailable in hints if action.everywhere]
     for action, unavailable in hints:
         part, words = (urgent, "alarm") if action.everywhere else (line, "dim")
         part.append(action.shown, style=styles["dim" if unavailable else "strong"])

@@ -38,7 +38,7 @@ def demo(
     recordings: list[Recorder] = []
     try:
         companion.start()
-        engine = _engine(companion, read_only, record, recordings)
+        engine = _engine(companion, read_only, record, recordings, attached=seconds is None)
         if seconds is not None:
             return _headless(engine, seconds)
         return _console(engine, companion.folder / "state")
@@ -66,7 +66,7 @@ def _what_is_missing() -> str:
 
 
 def _engine(
-    companion: Companion, read_only: bool, record: Path | None, recordings: list[Recorder]
+    companion: Companion, read_only: bool, record: Path | None, recordings: list[Recorder], *, attached: bool
 ) -> EngineThread:
     async def make() -> Any:
         # The console is open already; its engine waits here for the servers.
@@ -82,7 +82,7 @@ def _engine(
             except CannotRecord as error:
                 raise DemoError(str(error)) from None
         kept = recordings[0] if recordings else None
-        return Engine(served.settings, served.environment, recorder=kept)
+        return Engine(served.settings, served.environment, recorder=kept, attached=attached)
 
     return EngineThread(make, FleetSnapshot(network="PRACTICE", read_only=read_only, starting=("demo",)))
 

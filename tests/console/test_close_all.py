@@ -61,7 +61,7 @@ async def test_one_chord_and_one_word_close_everything_disarmed(size: tuple[int,
             "type flat and enter",
         ):
             assert word in text
-        assert "slippage about 0.12 and fees about 0.24" in text
+        assert "under 1 s, slippage about 0.12 and fees about 0.24" in text
         await pilot.press("enter", *"fla", "enter")
         assert port.asked == []
         await pilot.press("ctrl+u", *"flat", "enter")
@@ -206,6 +206,7 @@ async def test_read_only_says_why_not_and_asks_nothing(changes: dict[str, Any]) 
         assert isinstance(app.screen, CloseAllPanel)
         assert "nothing can be closed from here" in said(app)
         assert "aster-tui close-all in another terminal" in said(app)
+        assert "type flat" not in painted(app)
         assert port.asked == []
 
 
@@ -219,6 +220,16 @@ async def test_it_opens_before_anything_is_known_and_when_the_engine_is_gone() -
         port.failure = "the engine stopped"
         await pilot.press("escape", "ctrl+x")
         assert "in another terminal" in said(app)
+        assert "type flat" not in painted(app)
+        await pilot.press(*"flat", "enter")
+        assert port.asked == [CloseAll()]
+
+
+async def test_how_long_it_takes_is_said_in_seconds_and_never_as_none() -> None:
+    slow = Scripted(trading(round_trip_ms=700))
+    async with console(slow) as (app, pilot):
+        await pilot.press("ctrl+x")
+        assert "about 4.2 s" in painted(app)
 
 
 async def test_an_account_without_a_usable_key_will_not_be_closed_and_is_named() -> None:

@@ -48,6 +48,32 @@ async def test_numbers_are_aligned_on_their_point() -> None:
         assert len(points) == 1
 
 
+@pytest.mark.parametrize("width", [80, 120])
+async def test_a_notice_takes_no_place_from_what_cannot_wait(width: int) -> None:
+    async with console(Scripted(), (width, 40)) as (app, pilot):
+        app.say("VoltCrane: long DOGE was refused: balance age: the balance is 14 s old, more than 10 s " * 2)
+        assert "VoltCrane" in line(app, "footer")
+        assert line(app, "footer").endswith("ctrl+x CLOSE ALL")
+        await pilot.pause()
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+async def test_no_number_is_cut_where_only_its_padding_has_no_room(width: int) -> None:
+    dear = position(0, entry_price=Decimal("97302.2"), mark_price=Decimal("104297.5"))
+    cheap = position(2, mark_price=Decimal("0.0182312"), entry_price=Decimal("0.0182312"), price_places=7)
+    rich = agent(0, balance=Decimal("1000000.25"), pnl_percent=Decimal("-1020.45"))
+    async with console(Scripted(fleet(positions=0)), (width, 40)) as (app, pilot):
+        app._engine.show(positions=(dear, cheap), agents=(rich,))  # type: ignore[attr-defined]
+        await pilot.press("2")
+        await until(pilot, lambda: "104,297.5" in shown(app, "positions"))
+        assert "0.0182312" in shown(app, "positions")
+        assert "…" not in shown(app, "positions")
+        await pilot.press("1")
+        await until(pilot, lambda: "1000000" in shown(app, "agents"))
+        assert "1,000,00" not in shown(app, "agents")
+        assert "−1020 %" in shown(app, "agents")
+
+
 @pytest.mark.parametrize("network", ["MAINNET", "TESTNET", "PRACTICE"])
 async def test_network_and_watch_mode_are_always_in_the_header(network: str) -> None:
     for size in (WIDE, SMALL):

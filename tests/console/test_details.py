@@ -16,7 +16,7 @@ from aster_tui.console.theme import DEFAULT, styles_of
 from aster_tui.console.widgets.ladder import MOST_LINES, Level, ladder, place
 from aster_tui.domain.metrics import Metrics
 from aster_tui.domain.views import OrderStep, RequestView
-from tests.console.driving import SMALL, Clock, console, line, overlay, painted, until
+from tests.console.driving import SMALL, Clock, console, line, overlay, painted, shown, until
 from tests.console.scripted import NOW, Scripted, agent, fleet, order, position, trading
 
 D = Decimal
@@ -134,6 +134,28 @@ async def test_the_metrics_have_charts_and_windows(size: tuple[int, int]) -> Non
         await pilot.press("left")
         assert "no order was sent in this window" in overlay(app)
         assert "the fleet" in painted(app)
+
+
+async def test_the_metrics_of_orders_that_were_all_refused_and_of_gains_by_slippage() -> None:
+    refused = Metrics(orders=2, placed=0, success=D(0), errors={"rejected": 2})
+    lucky = Metrics(orders=1, placed=1, slippage_average=D("-0.06"), slippage_p95=D("0.8"), latency_p50=4)
+    metrics = {("", "24h"): refused, ("", "1h"): lucky}
+    async with console(Scripted(trading(metrics=metrics))) as (app, pilot):
+        await pilot.press("M")
+        assert "latency   –" in overlay(app)
+        assert "None" not in overlay(app)
+        await pilot.press("left")
+        assert "−0.06 bp on average, +0.80 bp p95" in overlay(app)
+
+
+async def test_nothing_is_made_up_for_what_has_no_history() -> None:
+    new, paper = agent(0, win_rate=D(50)), order(3, mode="paper", status="FILLED")
+    async with console(Scripted(trading(agents=(new,), orders=(paper,))), (200, 60)) as (app, pilot):
+        assert "50 %" not in shown(app, "agents")
+        await pilot.press("enter")
+        assert "none yet" in overlay(app)
+        await pilot.press("escape", "3", "enter")
+        assert "computed on paper: nothing was sent" in overlay(app)
 
 
 async def test_the_command_log_and_the_operators_are_panes() -> None:

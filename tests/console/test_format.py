@@ -60,3 +60,38 @@ def test_foreign_text_stays_on_one_line(text: str) -> None:
     line = fmt.one_line(text)
     assert len(line) == len(text)
     assert all(c.isprintable() for c in line)
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "said"),
+    [
+        ("97,302.2    ", 11, "97,302.2"),  # the zeros that align it go first
+        ("1,000,000.00", 11, "1000000.00"),  # then what groups the thousands
+        ("1,000,000.00", 9, "1000000"),
+        ("123,456.789", 9, "123456.7…"),  # then decimals, and that is said
+        ("+1,234.56", 8, "+1234.56"),
+        ("−1,020.45 %", 8, "−1020 %"),
+        ("−11,020.45 %", 10, "−11020 %"),
+        ("12,345,678", 7, "#######"),  # and no number rather than another one
+        ("never synced", 7, "never synced"),
+        ("·", 7, "·"),
+    ],
+)
+def test_a_number_that_does_not_fit(text: str, width: int, said: str) -> None:
+    assert fmt.fitted(text, width) == said
+
+
+@given(decimals, st.integers(0, 8), st.integers(1, 24), st.sampled_from(["", " %", "×"]))
+def test_a_number_that_is_cut_never_reads_as_another(
+    value: Decimal, places: int, width: int, unit: str
+) -> None:
+    text = fmt.signed(value, places) + unit
+    said = fmt.fitted(text + " " * 3, width).rstrip()
+    assert len(said) <= width
+    if set(said) <= {"#"}:
+        return
+    shown, meant = said.removesuffix(unit), text.removesuffix(unit).replace(",", "")
+    cut = "…" in shown
+    shown = shown.replace(",", "").rstrip("…")
+    assert shown == meant or (meant.startswith(shown) and shown.split(".")[0] == meant.split(".")[0])
+    assert cut == ("." in shown and shown != meant)

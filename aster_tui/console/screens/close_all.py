@@ -92,10 +92,10 @@ class CloseAllPanel(Dialog):
         snapshot = app.newest()
         text = Text(f" {snapshot.network} ", style=styles[snapshot.network])
         text.append("\n")
+        why = self._why_not()
         if app.failure:
-            words = f"{fmt.one_line(app.failure)}: run aster-tui close-all in another terminal\n"
-            return text.append(words, style=styles["alarm"])
-        if why := cannot_act(app.context()):
+            return text.append(f"{why}: run aster-tui close-all in another terminal\n", style=styles["alarm"])
+        if why:
             text.append(f"nothing can be closed from here: {why}\n", style=styles["alarm"])
             text.append("aster-tui close-all in another terminal does it\n", style=styles["warn"])
         if self._shown:
@@ -116,6 +116,16 @@ class CloseAllPanel(Dialog):
         yield Keys(self._keys_line(), id="keys")
         yield Field(longest=20, id="word")
 
+    def follow(self) -> None:
+        """Say it anew, and whether it can be done."""
+        super().follow()
+        for keys in self.query("#keys").results(Keys):
+            keys.say(self._keys_line())
+
+    def _why_not(self) -> str:
+        """Why nothing can be closed from here; empty when it can."""
+        return fmt.one_line(self.operator.failure) or cannot_act(self.operator.context())
+
     def _keys_line(self) -> Text:
         styles = self.styles_of
         line = Text("‹ ", style=styles["dim"])
@@ -124,6 +134,8 @@ class CloseAllPanel(Dialog):
         if len(self._scopes) > 1:
             line.append("  tab", style=styles["strong"])
             line.append(" another", style=styles["dim"])
+        if self._why_not():
+            return line.append("\nno word does anything here: see above", style=styles["dim"])
         line.append("\ntype ", style=styles["dim"])
         line.append(WORD, style=styles["strong"])
         line.append(" and enter: cancels its orders, closes it at market, proves it", style=styles["dim"])
@@ -135,7 +147,6 @@ class CloseAllPanel(Dialog):
         view = self.progress
         if view is not None and view.state != "running":
             self._shown = ""
-        self.query_one("#keys", Keys).say(self._keys_line())
         self.follow()
 
     def on_input_submitted(self, event: Field.Submitted) -> None:
@@ -146,7 +157,7 @@ class CloseAllPanel(Dialog):
         if event.value.strip().lower() != WORD:
             self.tell(f"type {WORD}, then enter")
             return
-        if why := cannot_act(self.operator.context()):
+        if why := self._why_not():
             self.tell(why)
             return
         event.input.value = ""

@@ -30,7 +30,7 @@ def plan_text(plan: ClosePlan, styles: Styles) -> Text:
             style=styles["strong"],
         )
         text.append(
-            f"about {plan.estimate_ms / 1000:.1f} s, slippage about {fmt.number(plan.slippage, 2)}"
+            f"{_estimated(plan.estimate_ms)}, slippage about {fmt.number(plan.slippage, 2)}"
             f" and fees about {fmt.number(plan.fees, 2)} USDT\n",
             style=styles["dim"],
         )
@@ -39,6 +39,10 @@ def plan_text(plan: ClosePlan, styles: Styles) -> Text:
     for line in plan.untouched:
         text.append(f"not touched: {fmt.one_line(line)}\n", style=styles["dim"])
     return text
+
+
+def _estimated(milliseconds: int) -> str:
+    return f"about {fmt.seconds(milliseconds)}" if milliseconds >= 1000 else "under 1 s"
 
 
 def _account_plan(account: AccountPlan, styles: Styles) -> Text:

@@ -164,7 +164,8 @@ def order_parts(order: OrderView, styles: Styles, width: int) -> Text:
     text = Text()
     heading(text, "its life", styles)
     if not order.history:
-        text.append("  nothing was kept of it\n", style=styles["dim"])
+        words = "computed on paper: nothing was sent" if order.mode == "paper" else "nothing was kept of it"
+        text.append(f"  {words}\n", style=styles["dim"])
         return text
     begin = before = order.history[0].at
     for step in order.history:

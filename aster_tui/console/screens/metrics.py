@@ -98,14 +98,14 @@ def _figures(figures: Metrics | None, styles: dict[str, str]) -> Text:
     rows = [
         ("orders", f"{figures.orders}, {figures.placed} placed, {figures.doubted} doubted"),
         ("success", success or fmt.UNKNOWN),
-        ("slippage", _pair(figures.slippage_average, figures.slippage_p95, "bp")),
-        (
-            "latency",
-            f"{figures.latency_p50} / {figures.latency_p95} / {figures.latency_p99} ms, p50 / p95 / p99",
-        ),
+        ("slippage", _slippage(figures)),
+        ("latency", _latency(figures)),
         ("fees", f"{fmt.number(figures.commission, 4)} USDT"),
         ("realized", f"{fmt.signed(figures.realized)} USDT"),
-        ("errors", ", ".join(f"{kind} ×{n}" for kind, n in sorted(figures.errors.items())) or "none"),
+        (
+            "errors",
+            ", ".join(f"{fmt.one_line(kind)} ×{n}" for kind, n in sorted(figures.errors.items())) or "none",
+        ),
     ]
     for name, value in rows:
         text.append(f"{name:<10}", style=styles["dim"])
@@ -113,7 +113,13 @@ def _figures(figures: Metrics | None, styles: dict[str, str]) -> Text:
     return text
 
 
-def _pair(average: object, p95: object, unit: str) -> str:
-    if average is None or p95 is None:
+def _latency(figures: Metrics) -> str:
+    if figures.latency_p50 is None:
         return fmt.UNKNOWN
-    return f"{average:.2f} {unit} on average, {p95:.2f} {unit} p95"
+    return f"{figures.latency_p50} / {figures.latency_p95} / {figures.latency_p99} ms, p50 / p95 / p99"
+
+
+def _slippage(figures: Metrics) -> str:
+    if figures.slippage_average is None or figures.slippage_p95 is None:
+        return fmt.UNKNOWN
+    return f"{fmt.signed(figures.slippage_average)} bp on average, {fmt.signed(figures.slippage_p95)} bp p95"

@@ -20,7 +20,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from aster_tui.console.format import one_line
+from aster_tui.console.format import fitted, one_line
 
 GAP = 1
 #: What stands before the row under the cursor, before a marked one, and before one that is both.
@@ -306,7 +306,7 @@ class Grid(ScrollView, can_focus=True):
             text = cells[number]
             if column.align == "decimal" and not titles:
                 text = self._aligned(text, number)
-            text = _fit(text, size)
+            text = _fit(text, size, number=not column.grows)
             pad = " " * (size - cell_len(text))
             line.append((pad + text if column.align != "left" else text + pad, number))
             line.append((" " * GAP, -1))
@@ -447,9 +447,15 @@ class Grid(ScrollView, can_focus=True):
             self.scroll_to(y=self._cursor - height + 1, animate=False)
 
 
-def _fit(text: str, width: int) -> str:
-    """``text`` on one line, whatever it holds, cut with an ellipsis where it is too wide."""
+def _fit(text: str, width: int, *, number: bool = False) -> str:
+    """``text`` on one line, whatever it holds, cut with an ellipsis where it is too wide. A ``number`` loses
+    the spaces that align it first, and nothing that would make it another."""
     text = one_line(text)
     if cell_len(text) <= width:
         return text
+    if number:
+        spare = cell_len(text) - width
+        text = fitted(text.removesuffix(" " * spare), width)
+        if cell_len(text) <= width:
+            return text
     return set_cell_size(text, width - 1).rstrip() + "…" if width > 1 else set_cell_size(text, width)
