@@ -50,7 +50,7 @@ def _arm(app: ConsoleApp) -> None:
         app.say("disarmed")
         return
     app.acting.arm(app.now())
-    app.say(f"ARMED: what adds risk may be asked for, until no key comes for {app.options.disarm_minutes} m")
+    app.say(f"ARMED until no key comes for {app.options.disarm_minutes} m: what adds risk may be asked for")
 
 
 def _lock(app: ConsoleApp) -> None:

@@ -154,7 +154,7 @@ class OrderTasks:
             share = self._executor.share(agent, asked.symbol)
             parts = self._parts(asked, share)
             if not parts:
-                raise Refused(f"{agent.name} has nothing in {asked.symbol} to close")
+                raise Refused(_no_part(agent.name, asked, share))
             side: Side = "SELL" if share > 0 else "BUY"
             sent: list[Sent] = []
             for number, quantity in enumerate(parts):
@@ -417,6 +417,14 @@ class OrderTasks:
             return answer(_STATES[opened.word], words, **shown)
         words = f"{agent.name}: {asked.symbol} reversed with {plain(opened.record.executed)}, without a stop"
         return answer("done", words, **shown)
+
+
+def _no_part(name: str, asked: ReducePosition, share: Decimal) -> str:
+    """Why nothing of a share can be closed."""
+    if not share:
+        return f"{name} has nothing in {asked.symbol} to close"
+    part = f"{plain(asked.part * 100)} % of {plain(abs(share))} {asked.symbol}"
+    return f"{name}: {part} is less than the smallest order: close all of it instead"
 
 
 def _of(sent: Sent, shown: dict[str, Any]) -> Answer:

@@ -137,6 +137,7 @@ async def test_each_account_is_shown_live_and_flat_only_when_it_is_proved() -> N
         going = row(remaining=[{"symbol": "BTCUSDT", "position_amt": "0.010", "why": ""}])
         port.show(requests=(progress(request, message="closing", flat=False, accounts=[going]),))
         await until(pilot, lambda: "BTCUSDT 0.010 is open" in said(app))
+        assert "closing EVERYTHING" in said(app)
         assert "1 of 2 closes filled, 3 orders cancelled" in said(app)
         assert "FLAT " not in said(app)
         assert "CLOSING 1/3" in line(app, "header")
@@ -145,12 +146,17 @@ async def test_each_account_is_shown_live_and_flat_only_when_it_is_proved() -> N
         assert "CLOSING 1/3" in line(app, "header")
         await pilot.press("ctrl+x")
         assert "BTCUSDT 0.010 is open" in said(app)
+        await pilot.press("escape")
+        await start(pilot)
+        request = asked_id(port)
+        assert "closing EVERYTHING" in said(app)
         done = progress(
             request, "done", "flat: the exchange said so twice", flat=True, verified_at=NOW, elapsed_ms=812,
             accounts=[row()], incident="/state/incidents/x.md",
         )  # fmt: skip
         port.show(requests=(done,))
         await until(pilot, lambda: " FLAT " in said(app))
+        await until(pilot, lambda: "closing EVERYTHING" not in said(app))
         assert "verified at the exchange at 20" in said(app)
         assert "0.81 s" in said(app)
         assert "/state/incidents/x.md" in said(app)

@@ -61,6 +61,25 @@ async def test_one_position_after_one_other_key(key: str, asked: ReducePosition)
         assert not app.covered
 
 
+async def test_what_is_too_small_to_be_halved_is_said_before_it_is_asked_for() -> None:
+    port = Scripted(trading(positions=(position(0, quantity=D("0.001")), position(3))))
+    async with console(port) as (app, pilot):
+        await pilot.press("2", "h")
+        assert "too small to be halved: c closes it" in said(app)
+        await pilot.press("escape", "c")
+        assert "too small" not in said(app)
+        await pilot.press("escape", "j", "h")
+        assert "too small" not in said(app)
+
+
+async def test_what_many_positions_come_to_is_seen_on_a_small_screen() -> None:
+    many = tuple(position(3 * n, agent_id=f"a{n % 3}", mode="real") for n in range(12))
+    async with console(Scripted(trading(positions=many)), SMALL) as (app, pilot):
+        await pilot.press("2", "A", "c")
+        for words in ("12 positions in BTCUSDT: 1,200.00 USDT", "type close and enter"):
+            assert words in painted(app)
+
+
 async def test_only_reversing_needs_arming() -> None:
     port = Scripted(trading())
     async with console(port) as (app, pilot):
@@ -181,5 +200,6 @@ async def test_a_long_list_scrolls_and_the_word_stays_on_the_screen() -> None:
         text = painted(app)
         assert "type close and enter" in text
         assert "PRACTICE" in text
+        assert "60 positions in" in text
         await pilot.press("pagedown", "pagedown", "pagedown", "pagedown", "pagedown")
-        await until(pilot, lambda: "60 positions in" in painted(app))
+        await until(pilot, lambda: "60 positions in" not in painted(app))

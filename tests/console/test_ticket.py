@@ -17,7 +17,7 @@ from aster_tui.console.widgets.field import Field
 from aster_tui.console.widgets.symbol_field import matching
 from aster_tui.domain.commands import PlaceOrder, Request
 from aster_tui.domain.ticket import Ticket
-from tests.console.driving import SMALL, WIDE, confirm, console, painted, said, until
+from tests.console.driving import SMALL, WIDE, confirm, console, line, painted, said, until
 from tests.console.scripted import Scripted, answered, trading
 
 D = Decimal
@@ -81,6 +81,28 @@ async def test_every_answer_stands_in_the_ticket(state: Any, words: str) -> None
         await until(pilot, lambda: words in said(app))
         assert "TEST" in said(app)
         assert "→ wait" in said(app)
+
+
+async def test_what_is_said_after_an_answer_is_not_lost_under_it() -> None:
+    port = Scripted(trading())
+    async with console(port) as (app, pilot):
+        await pilot.press("a", "2", "o")
+        await type_into(app, pilot, quantity="0.002")
+        await pilot.press("ctrl+t")
+        request = port.commands[-1]
+        assert isinstance(request, Request)
+        port.show(requests=(answered(request.request_id, "done", "the exchange takes it"),))
+        await until(pilot, lambda: "TEST ✓" in said(app))
+        await type_into(app, pilot, quantity="0.0025")
+        await pilot.press("ctrl+s")
+        assert "not sent: the quantity moves in steps" in said(app)
+        port.show(weight_used=999)
+        await until(pilot, lambda: "999" in line(app, "header"))
+        assert "not sent: the quantity moves in steps" in said(app)
+        assert "TEST ✓" not in said(app)
+        await type_into(app, pilot, quantity="", size_usd="y")
+        await pilot.press("ctrl+s")
+        assert "not sent: USD: not a number" in said(app)
 
 
 async def test_every_type_has_its_own_fields() -> None:
@@ -194,7 +216,7 @@ async def test_what_changed_while_the_question_stood_is_judged_again() -> None:
         ({"quantity": "٣"}, "quantity: not a number"),
         ({"quantity": "-1"}, "quantity"),
         ({"quantity": "9" * 60}, "quantity"),
-        ({"size_usd": "many"}, "size usd: not a number"),
+        ({"size_usd": "many"}, "USD: not a number"),
         ({"quantity": "1", "size_usd": "10"}, "either a quantity or a size"),
         ({"quantity": "0.0025"}, "ctrl+n takes 0.002"),
         ({"size_usd": "1"}, "less than the smallest order"),

@@ -191,6 +191,11 @@ async def test_positions_are_halved_reversed_and_closed(floor: Floor) -> None:
         await rig.until(lambda: engine.snapshot().positions)
         assert (await ask(engine, ReducePosition(key, "ETHUSDT", D("0.5")))).state == "done"
         assert floor.amount(0, "ETHUSDT") == D("0.02")
+        small = await ask(engine, ReducePosition(key, "ETHUSDT", D("0.01")))
+        assert (small.state, small.message) == (
+            "refused",
+            "Real: 1 % of 0.02 ETHUSDT is less than the smallest order: close all of it instead",
+        )
         await rig.until(lambda: engine.snapshot().positions[0].quantity == D("0.02"))
         view = await ask(engine, ReducePosition(key, "ETHUSDT", reverse=True))
         assert view.state == "done", view

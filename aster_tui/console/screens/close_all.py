@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from aster_tui.console.app import ConsoleApp
 
 WORD = "flat"
+CLOSING = "closing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,9 @@ class CloseAllPanel(Dialog):
     def follow(self) -> None:
         """Say it anew, and whether it can be done."""
         super().follow()
+        view = self.progress
+        if view is not None and view.state != "running" and self._said.plain.startswith(CLOSING):
+            self.tell("")  # it is over, and the text says how
         for keys in self.query("#keys").results(Keys):
             keys.say(self._keys_line())
 
@@ -162,5 +166,5 @@ class CloseAllPanel(Dialog):
             return
         event.input.value = ""
         self._shown = self.operator.acting.ask(self.scope.asked)
-        self.tell(f"closing {self.scope.words}", "dim")
+        self.tell(f"{CLOSING} {self.scope.words}", "dim")
         self.follow()

@@ -83,17 +83,19 @@ def _cancel_text(
 ) -> Text:
     styles, snapshot = app.looks, app.newest()
     text = where(snapshot, {agent.key: agent for _, agent in found}.values(), styles)
+    # What they come to stands above the list: that may be longer than the screen.
+    protecting = [order for order, _ in found if order.reduce_only]
+    if protecting:
+        count = "it protects" if len(found) == 1 else f"{len(protecting)} of them protect"
+        words = f"{count} a position in {named(order.symbol for order in protecting)}\n"
+        text.append(words, style=styles["alarm"])
+    text.append_text(hidden_words(hidden, styles))
+    if over:
+        text.append(f"{over} are not open any more and are left out\n", style=styles["dim"])
     text.append("\n")
     for order, agent in found:
         text.append(f"{fmt.one_line(agent.name)}  ", style=styles["dim"])
         text.append(f"{order_line(order)}\n")
-    protecting = [order for order, _ in found if order.reduce_only]
-    if protecting:
-        text.append(f"{len(protecting)} of them protect a position", style=styles["alarm"])
-        text.append(f" in {named(order.symbol for order in protecting)}\n", style=styles["alarm"])
-    text.append_text(hidden_words(hidden, styles))
-    if over:
-        text.append(f"{over} are not open any more and are left out\n", style=styles["dim"])
     return text
 
 

@@ -15,6 +15,7 @@ from aster_tui.console.screens.form import why_not
 from aster_tui.console.screens.words import hidden_words, named, position_line, where, worth
 from aster_tui.console.widgets.picker import Picker
 from aster_tui.domain.commands import ReducePosition
+from aster_tui.domain.symbols import round_down
 from aster_tui.domain.views import AgentView, FleetSnapshot, PositionView
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def ask_for(app: ConsoleApp, items: list[Item], way: Way, *, hidden: int = 0, pa
     app.push_screen(
         Confirm(
             f"{way} {'this position' if not several else f'{len(items)} positions'}?",
-            lambda width: _question(app, items, hidden, paper),
+            lambda width: _question(app, items, way, hidden, paper),
             do,
             does=does,
             word=way if several else "",
@@ -96,20 +97,13 @@ def ask_for(app: ConsoleApp, items: list[Item], way: Way, *, hidden: int = 0, pa
     )
 
 
-def _question(app: ConsoleApp, items: list[Item], hidden: int, paper: int) -> Text:
+def _question(app: ConsoleApp, items: list[Item], way: Way, hidden: int, paper: int) -> Text:
     styles, snapshot = app.looks, app.newest()
     agents = list({item.agent.key: item.agent for item in items}.values())
     now = {position.key: position for position in snapshot.positions}
     text = where(snapshot, agents, styles)
-    text.append("\n")
-    for item in items:
-        position = now.get(item.position.key)
-        text.append(f"{fmt.one_line(item.agent.name)}  ", style=styles["dim"])
-        if position is None:
-            text.append(f"{item.position.symbol} is gone\n", style=styles["warn"])
-        else:
-            text.append(f"{position_line(position)}\n")
     positions = list({item.position.key: item.position for item in items}.values())
+    # What they come to stands above the list: that may be longer than the screen.
     if len(items) > 1:
         symbols = named(position.symbol for position in positions)
         text.append(f"\n{len(positions)} positions in {symbols}: ", style=styles["strong"])
@@ -119,7 +113,24 @@ def _question(app: ConsoleApp, items: list[Item], hidden: int, paper: int) -> Te
     text.append_text(hidden_words(hidden, styles))
     if paper:
         text.append(f"{paper} paper positions are left out\n", style=styles["dim"])
+    text.append("\n")
+    for item in items:
+        position = now.get(item.position.key)
+        text.append(f"{fmt.one_line(item.agent.name)}  ", style=styles["dim"])
+        if position is None:
+            text.append(f"{item.position.symbol} is gone\n", style=styles["warn"])
+        else:
+            text.append(f"{position_line(position)}\n")
+            if way == "halve" and not _half(snapshot, position):
+                text.append("  too small to be halved: c closes it\n", style=styles["warn"])
     return text
+
+
+def _half(snapshot: FleetSnapshot, position: PositionView) -> Decimal:
+    """Half of a position in whole steps; half of a share of it is never more."""
+    rules = snapshot.rules.get(position.symbol)
+    half = position.quantity * HALF
+    return round_down(half, rules.market_step_size or rules.step_size) if rules else half
 
 
 class SharePicker(Picker):

@@ -19,6 +19,7 @@ from aster_tui.console.actions import NOT_ARMED, cannot_act
 from aster_tui.console.screens.confirm import Confirm
 from aster_tui.console.screens.dialog import Dialog, Keys
 from aster_tui.console.screens.ticket_text import (
+    called,
     examined_text,
     matches_text,
     nearest_of,
@@ -79,6 +80,7 @@ class TicketScreen(Dialog):
         self._agents = [a for a in app.newest().agents if a.mode == "real"]
         self._request = ""
         self._asked_test = False
+        self._told: RequestView | None = None
 
     # The form
 
@@ -181,7 +183,8 @@ class TicketScreen(Dialog):
             return
         super().follow()
         view = self.answer
-        if view is not None:
+        if view is not None and view != self._told:  # once: what was said since is newer
+            self._told = view
             self._answer(view)
 
     @property
@@ -274,7 +277,7 @@ class TicketScreen(Dialog):
         typed, agent = self.read(), self.agent()
         if typed.ticket is None:
             name, why = next(iter(typed.wrong.items()))
-            self.tell(f"not sent: {name.replace('_', ' ')}: {why}")
+            self.tell(f"not sent: {called(name)}: {why}")
         elif agent is None:
             self.tell("not sent: no agent is chosen")
         else:

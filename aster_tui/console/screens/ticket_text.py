@@ -105,12 +105,17 @@ def _verdicts(examined: Examined, styles: Styles) -> Text:
     return text
 
 
+def called(name: str) -> str:
+    """A field as the form calls it."""
+    return {"size_usd": "USD", "callback_rate": "callback %"}.get(name, name.replace("_", " "))
+
+
 def wrong_text(wrong: Mapping[str, str], styles: Styles) -> Text:
     """What cannot be read, field by field."""
     text = Text()
     for name, why in wrong.items():
         text.append("✗ ", style=styles["alarm"])
-        text.append(f"{name.replace('_', ' ')}: ", style=styles["strong"])
+        text.append(f"{called(name)}: ", style=styles["strong"])
         text.append(f"{why}\n")
     return text
 
