@@ -8,6 +8,7 @@ import string
 from typing import Any
 
 import pytest
+from textual._compositor import Compositor
 from textual.pilot import Pilot
 
 from aster_tui.console.app import ConsoleApp
@@ -70,12 +71,17 @@ async def watched(tmp_path: Any, mongo_uri: str, mongo_database: str, raw_databa
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Textual's pilot waits after each key until the whole process is idle, which one with an engine, an
-    exchange and a database never is: here each key only waits until it is done."""
+    exchange and a database never is: here each key only waits until it is done. And nothing is drawn: the
+    proof looks at the other end, and drawing is most of what a key costs."""
 
     async def no_longer(*args: float) -> None:
         await asyncio.sleep(0.001)
 
+    def undrawn(compositor: Compositor, **how: object) -> None:
+        compositor._dirty_regions.clear()
+
     monkeypatch.setattr("textual.app.wait_for_idle", no_longer)
+    monkeypatch.setattr(Compositor, "render_update", undrawn)
 
 
 async def press(app: ConsoleApp, pilot: Pilot[None], key: str) -> None:
