@@ -49,7 +49,9 @@ class Ledger:
         self._of_agent: dict[str, dict[str, None]] = {}
         self._of_account: dict[str, dict[str, None]] = {}
         self._of_decision: dict[str, dict[str, None]] = {}
+        #: What executed, by (account, symbol): a close-all takes from the shares of all who trade there.
         self._executed: dict[Key, dict[str, None]] = {}
+        self._traded_on: dict[str, set[str]] = {}
         self._shares: dict[Key, Share] = {}
         self._moved: set[Key] = set()
         #: By agent's name, the fleet's is empty.
@@ -94,8 +96,8 @@ class Ledger:
             await asyncio.sleep(0)  # nobody waits for years of history
         for entry in strays:
             self._line(entry)
-        for key in [*self._moved]:
-            self._share(key)
+        while self._moved:
+            self._share(next(iter(self._moved)))
             await asyncio.sleep(0)
         return last
 
@@ -103,6 +105,7 @@ class Ledger:
         self.records, self.errors, self._times = {}, [], []
         for kept in (self._early, self._of_agent, self._of_account, self._of_decision, self._executed):
             kept.clear()
+        self._traded_on.clear()
         self._shares.clear()
         self._moved.clear()
         self._tallies = {"": Tally(self._costs)}
@@ -168,22 +171,32 @@ class Ledger:
 
     def _execute(self, record: OrderRecord) -> None:
         if record.executed:
-            key = (record.agent_id, record.symbol)
+            key = (account_key(record.account), record.symbol)
             self._executed.setdefault(key, {})[record.client_order_id] = None
+            self._traded_on.setdefault(record.agent_id, set()).add(key[0])
             self._moved.add(key)
 
     def _share(self, key: Key) -> None:
-        self._moved.discard(key)
-        found = shares(self.records[name] for name in self._executed[key])
-        if key in found:
-            self._shares[key] = found[key]
-        else:
-            self._shares.pop(key, None)
+        """The shares of all who traded a symbol on an account, and on the accounts they traded on besides."""
+        symbol, accounts, agents, next_ones = key[1], set[str](), set[str](), {key[0]}
+        records: list[OrderRecord] = []
+        while next_ones := next_ones - accounts:
+            accounts |= next_ones
+            found = [
+                self.records[name] for account in next_ones for name in self._executed.get((account, symbol), ())
+            ]
+            records += found
+            agents |= {r.agent_id for r in found}
+            next_ones = {account for agent in agents for account in self._traded_on[agent]}
+        self._moved -= {(account, symbol) for account in accounts}
+        for agent in agents:
+            self._shares.pop((agent, symbol), None)
+        self._shares |= shares(records)
 
     def shares(self) -> dict[Key, Share]:
         """Each agent's part of each symbol."""
-        for key in [*self._moved]:
-            self._share(key)
+        while self._moved:
+            self._share(next(iter(self._moved)))
         return self._shares
 
     def of_agent(self, agent_id: str, symbol: str | None = None) -> list[OrderRecord]:
