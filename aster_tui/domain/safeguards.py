@@ -54,11 +54,12 @@ class Proposal:
 class Situation:
     """What is known when an order is judged. Money in USDT, times in Unix ms.
 
-    ``held`` maps the agent's symbols to the value of its position; ``lost_today`` is what the balance is
-    below its value of the day's beginning; ``recent`` are the orders of the last minutes as (time, symbol,
-    side); ``halted`` says why nothing that adds risk may be sent, and ``reducing`` that a halt lets automatic
-    orders reduce; ``forbidden`` says why the exchange takes nothing from this signer, ``only_reduces`` why it
-    takes nothing that adds risk.
+    ``held`` maps the agent's symbols to the value of its position; ``on_account`` is the value of all that
+    its account holds, of other agents too (0 where it is known to be the same); ``lost_today`` is what the
+    balance is below its value of the day's beginning; ``recent`` are the orders of the last minutes as (time,
+    symbol, side); ``halted`` says why nothing that adds risk may be sent, and ``reducing`` that a halt lets
+    automatic orders reduce; ``forbidden`` says why the exchange takes nothing from this signer,
+    ``only_reduces`` why it takes nothing that adds risk.
     """
 
     now: int
@@ -68,6 +69,7 @@ class Situation:
     mark: Decimal | None = None
     mark_at: int = 0
     held: dict[str, Decimal] = field(default_factory=dict)
+    on_account: Decimal = ZERO
     lost_today: Decimal = ZERO
     recent: tuple[tuple[int, str, str], ...] = ()
     halted: str = ""
@@ -169,7 +171,7 @@ def _positions(order: Proposal, now: Situation, limits: Limits) -> str | None:
 
 def _exposure(order: Proposal, now: Situation, limits: Limits) -> str | None:
     most = (now.balance or ZERO) * limits.exposure_percent / 100 * limits.max_leverage
-    total = sum(now.held.values(), ZERO) + order.notional
+    total = max(sum(now.held.values(), ZERO), now.on_account) + order.notional
     if total > most:
         return f"the exposure would be {total:.2f} USD, {most:.2f} are allowed"
     return None

@@ -60,6 +60,22 @@ def shares(records: Iterable[OrderRecord]) -> dict[Key, Share]:
     return {key: share for key, share in found.items() if share.quantity}
 
 
+def parts(held: Iterable[Share], there: Decimal) -> dict[str, Decimal]:
+    """What each agent holds of the ``there`` (signed) that an account has in a symbol, by agent's id.
+
+    All parts together are never more than there is. Where it is less than the shares come to (a liquidation,
+    a close by hand), what was opened first is what went: nobody closes what another opened since.
+    """
+    found: dict[str, Decimal] = {}
+    left = there
+    for share in sorted(held, key=lambda s: (s.opened_at, s.agent_id), reverse=True):
+        if share.quantity * left > 0:
+            mine = min(share.quantity, left) if left > 0 else max(share.quantity, left)
+            found[share.agent_id] = mine
+            left -= mine
+    return found
+
+
 def _flattened(found: dict[Key, Share], held: list[Key], record: OrderRecord) -> None:
     """Take what a close-all executed from the shares it closed, the largest first. What is left of it closed
     a position that nobody here had opened."""

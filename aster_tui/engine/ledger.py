@@ -183,7 +183,9 @@ class Ledger:
         while next_ones := next_ones - accounts:
             accounts |= next_ones
             found = [
-                self.records[name] for account in next_ones for name in self._executed.get((account, symbol), ())
+                self.records[name]
+                for account in next_ones
+                for name in self._executed.get((account, symbol), ())
             ]
             records += found
             agents |= {r.agent_id for r in found}

@@ -9,6 +9,7 @@ from aster_tui.aster.trader import Trader
 from aster_tui.domain.client_ids import is_of_agent
 from aster_tui.domain.documents import AgentDocument
 from aster_tui.domain.safeguards import Situation
+from aster_tui.domain.shares import parts
 from aster_tui.domain.trading import ZERO, Order, account_key
 from aster_tui.engine.core import Core, now_ms
 from aster_tui.engine.halts import Halt
@@ -45,13 +46,12 @@ class Situations:
         if account is None:
             return ZERO
         there = sum((p.quantity for k, p in account.positions.items() if k[0] == symbol), ZERO)
-        if len(self._core.state.agents_of(agent.user_address or "")) < 2:
+        agents = self._core.state.agents_of(agent.user_address or "")
+        if len(agents) < 2:
             return there
-        found = self._ledger.shares().get((agent.agent_id, symbol))
-        mine = found.quantity if found else ZERO
-        if mine * there <= 0:
-            return ZERO
-        return min(mine, there) if mine > 0 else max(mine, there)
+        known = self._ledger.shares()
+        held = [share for a in agents if (share := known.get((a.agent_id, symbol))) is not None]
+        return parts(held, there).get(agent.agent_id, ZERO)
 
     def of(self, agent: AgentDocument, symbol: str, leverages: Leverages, *, without: str = "") -> Situation:
         """What an order of an agent in a symbol is judged by. The ledger must be fresh.
@@ -74,6 +74,7 @@ class Situations:
             mark=state.marks.get(symbol),
             mark_at=state.marks_at.get(symbol, 0),
             held=self._held(agent, without),
+            on_account=self._on_account(agent, without),
             lost_today=self._ledger.lost_today(agent.agent_id, now),
             recent=tuple((at + offset, s, d) for at, s, d in self._ledger.recent(agent.agent_id, now)),
             halted=halt.words,
@@ -97,10 +98,26 @@ class Situations:
                 continue
             if shared and not is_of_agent(order.client_order_id, agent.agent_id):
                 continue
-            price = order.price or order.stop_price or state.marks.get(order.symbol, ZERO)
-            worth = (order.quantity - order.executed) * price
-            found[order.symbol] = found.get(order.symbol, ZERO) + worth
+            found[order.symbol] = found.get(order.symbol, ZERO) + self._worth(order)
         return {symbol: worth for symbol, worth in found.items() if worth}
+
+    def _on_account(self, agent: AgentDocument, without: str) -> Decimal:
+        """Worth of all that the agent's account holds, whoever opened it, with what resting orders may add:
+        the balance that covers it is one."""
+        state = self._core.state
+        account = state.accounts.get(account_key(agent.user_address or ""))
+        if account is None:
+            return ZERO
+        positions = (p.notional(state.marks.get(p.symbol, p.mark_price)) for p in account.positions.values())
+        orders = (
+            self._worth(o) for o in account.orders.values() if _adds(o) and o.client_order_id != without
+        )
+        return sum(positions, ZERO) + sum(orders, ZERO)
+
+    def _worth(self, order: Order) -> Decimal:
+        """What a resting order may still add, USDT."""
+        price = order.price or order.stop_price or self._core.state.marks.get(order.symbol, ZERO)
+        return (order.quantity - order.executed) * price
 
     def _available(self, agent: AgentDocument, offset: int, leverages: Leverages) -> Decimal | None:
         """Free margin: what the exchange said last, without what was bought since. It is never pushed."""

@@ -25,6 +25,7 @@ from aster_tui.domain.events import (
     SyncStarted,
 )
 from aster_tui.domain.lifecycle import OrderRecord
+from aster_tui.domain.shares import parts
 from aster_tui.domain.sync_plan import plan_sync
 from aster_tui.domain.trading import Position, account_key
 from aster_tui.engine.adoption import Adoption
@@ -248,14 +249,18 @@ class SyncService:
     def _own_part(self, agent: AgentDocument, positions: tuple[Position, ...]) -> tuple[Position, ...]:
         """An agent's part of a shared account's positions, as its orders made it."""
         shares = self._ledger.shares() if self._ledger is not None else {}
+        agents = [a.agent_id for a in self._core.state.agents_of(agent.user_address or "")]
         found = []
         for position in positions:
-            share = shares.get((agent.agent_id, position.symbol))
-            if share is not None and share.quantity * position.quantity > 0:
+            symbol = position.symbol
+            held = [share for name in agents if (share := shares.get((name, symbol))) is not None]
+            quantity = parts(held, position.quantity).get(agent.agent_id)
+            if quantity is not None:
+                share = shares[agent.agent_id, symbol]
                 found.append(
                     replace(
                         position,
-                        quantity=share.quantity,
+                        quantity=quantity,
                         entry_price=share.entry_price,
                         updated_at=share.opened_at,
                     )

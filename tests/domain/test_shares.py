@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aster_tui.domain.lifecycle import OrderRecord
-from aster_tui.domain.shares import shares
+from aster_tui.domain.shares import Share, parts, shares
 from tests.domain.test_lifecycle import INTENT
 
 D = Decimal
@@ -77,3 +77,31 @@ def test_after_a_close_all_in_any_number_of_parts_nobody_has_a_share(sizes: list
         total -= part if total > 0 else -part
     if closes:
         assert quantities(*opened, *closes) == {}
+
+
+def test_what_is_missing_is_what_was_opened_first() -> None:
+    older, newer = Share("a", "BTCUSDT", D(2), opened_at=1), Share("b", "BTCUSDT", D(1), opened_at=2)
+    assert parts([older, newer], D(3)) == {"a": D(2), "b": D(1)}
+    assert parts([older, newer], D(1)) == {"b": D(1)}
+    assert parts([older, newer], D(2)) == {"a": D(1), "b": D(1)}
+    assert parts([older, newer], D(-1)) == parts([older, newer], D(0)) == {}
+
+
+@given(
+    st.lists(st.tuples(st.integers(-9, 9), st.integers(0, 3)), max_size=5),
+    st.integers(-20, 20),
+)
+def test_all_parts_together_are_never_more_than_there_is_nor_more_than_each_bought(
+    told: list[tuple[int, int]], there: int
+) -> None:
+    held = [Share(str(n), "BTCUSDT", D(q), opened_at=at) for n, (q, at) in enumerate(told)]
+    found = parts(held, D(there))
+    assert abs(sum(found.values())) <= abs(there)
+    for share in held:
+        mine = found.get(share.agent_id, D(0))
+        assert abs(mine) <= abs(share.quantity)
+        assert mine * there >= 0
+        assert mine * share.quantity >= 0
+    same = sum(s.quantity for s in held if s.quantity * there > 0)
+    if abs(same) <= abs(there):
+        assert found == {s.agent_id: s.quantity for s in held if s.quantity * there > 0}

@@ -124,6 +124,41 @@ async def test_a_close_larger_than_one_order_may_be_is_sent_in_parts(desk: Desk)
         assert len(done["result"]["orders"]) == len(list(parts)) == math.ceil(held / 300)
 
 
+# Shared accounts
+
+
+async def test_after_a_close_by_hand_nobody_closes_what_another_opened_since(desk: Desk) -> None:
+    account = first(desk, "One")
+    desk.add("Two", account)
+    with rig.running(desk.settings, desk.environment, working=True) as engine:
+        await rig.until(lambda: rig.agent(engine, "Two"))
+        assert (await desk.ended(desk.decide("Two", **LONG)))["state"] == "done"
+        async with trader(desk, account) as other:
+            await other.place_order(market("SELL", "0.001", "by-hand-1", reduce_only=True))
+        await rig.until(lambda: desk.amount(account, "BTCUSDT") == 0)
+        assert (await desk.ended(desk.decide("One", **LONG)))["state"] == "done"
+        closed = await desk.ended(desk.decide("Two", coin="BTC", signal="close"))
+        assert closed["state"] == "refused", closed
+        assert "no BTC position of this agent" in closed["reasons"][0]
+        assert desk.amount(account, "BTCUSDT") == D("0.001")
+        closed = await desk.ended(desk.decide("One", coin="BTC", signal="close"))
+        assert (closed["state"], desk.amount(account, "BTCUSDT")) == ("done", 0)
+
+
+async def test_the_exposure_of_a_shared_account_is_that_of_all_its_agents(desk: Desk) -> None:
+    account = first(desk, "One")
+    desk.add("Two", account)
+    # A balance of 1000 then carries 200 in all.
+    settings = desk.settings.model_copy(update={"max_exposure_percent": D(20), "max_leverage": 1})
+    with rig.running(settings, desk.environment, working=True) as engine:
+        await rig.until(lambda: rig.agent(engine, "Two"))
+        small = {"coin": "ETH", "signal": "long", "size_usd": 150.0}
+        assert (await desk.ended(desk.decide("One", **small)))["state"] == "done"
+        refused = await desk.ended(desk.decide("Two", **small))
+        assert refused["state"] == "refused", refused
+        assert any(reason.startswith("exposure: ") for reason in refused["reasons"]), refused
+
+
 # Protection
 
 
