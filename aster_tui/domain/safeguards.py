@@ -186,6 +186,8 @@ def _leverage(order: Proposal, now: Situation, limits: Limits) -> str | None:
 def _collar(order: Proposal, now: Situation, limits: Limits) -> str | None:
     if order.price is None or not now.mark or not limits.collar_percent:
         return None
+    if not order.price.is_finite():
+        return "the price is no number"
     away = abs(order.price - now.mark) / now.mark * 100
     if away > limits.collar_percent:
         return f"the price is {away:.2f} % away from the mark, {limits.collar_percent} % are allowed"

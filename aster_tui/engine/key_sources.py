@@ -10,9 +10,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import selectors
 import shlex
+import signal
 import stat
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,8 @@ from typing import Any
 from aster_tui.domain.keys import PrivateKey
 
 COMMAND_SECONDS = 20
+#: No key is longer.
+COMMAND_BYTES = 4_096
 KEYRING_SERVICE = "aster-tui"
 FOLDER = "keystores"
 
@@ -113,21 +118,50 @@ def from_command(command: str) -> str:
     """
     try:
         words = shlex.split(command)
-        done = subprocess.run(
+        if not words:
+            raise ValueError
+        process = subprocess.Popen(
             words,
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_SECONDS,
-            check=False,
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # so that all it started can be ended with it
         )
     except (OSError, ValueError) as error:
         raise KeyProblem(f"the key command cannot be run: {type(error).__name__}") from None
+    with process:
+        try:
+            output = _output(process, time.monotonic() + COMMAND_SECONDS)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)  # with all that it started
+    if process.returncode:
+        raise KeyProblem(f"the key command {words[0]} failed with exit code {process.returncode}")
+    try:
+        return output.decode().strip()
+    except UnicodeDecodeError:
+        raise KeyProblem("the key command printed no text") from None
+
+
+def _output(process: subprocess.Popen[bytes], until: float) -> bytes:
+    """All that a command prints until it ends: of bounded length, and in bounded time."""
+    pipe, output = process.stdout, b""
+    if pipe is None:
+        return output
+    with selectors.DefaultSelector() as selector:
+        selector.register(pipe, selectors.EVENT_READ)
+        while (left := until - time.monotonic()) > 0 and selector.select(left):
+            chunk = os.read(pipe.fileno(), COMMAND_BYTES)
+            if not chunk:
+                break
+            output += chunk
+            if len(output) > COMMAND_BYTES:
+                raise KeyProblem("the key command prints far more than a key")
+    try:
+        process.wait(max(0.0, until - time.monotonic()))
     except subprocess.TimeoutExpired:
         raise KeyProblem(f"the key command did not end within {COMMAND_SECONDS} s") from None
-    if done.returncode:
-        raise KeyProblem(f"the key command {words[0]} failed with exit code {done.returncode}")
-    return done.stdout.strip()
+    return output
 
 
 def from_keyring(service: str, name: str) -> str:

@@ -342,6 +342,8 @@ class Worker:
         if not taken.made_at:
             return "the decision does not say when it was made (timestamp): it may be of any age"
         old = (now - taken.made_at) / 1000
+        if -old > self._rules.decision_max_age_s:
+            return f"the decision says that it is made in {-old:.0f} s from now: a clock is wrong"
         if old > self._rules.decision_max_age_s:
             return f"the decision is {old:.0f} s old, more than {self._rules.decision_max_age_s} s"
         return ""
@@ -391,17 +393,28 @@ class Worker:
 
     async def _shadow(self, agent: AgentDocument, decision: Decision, outcome: Outcome) -> None:
         """What the decision would have come to on paper, beside the real one."""
-        if outcome.state == "refused" or outcome.plan is None or outcome.plan.side is None:
+        symbol = outcome.plan.symbol if outcome.plan is not None else symbol_of(decision.coin)
+        if decision.signal == "close":
+            # A real stop may have been hit, or the entry have failed: the paper position is closed all the same.
+            wanted = outcome.state != "refused" or (outcome.plan is None and self._flat(agent, symbol))
+        else:
+            wanted = outcome.state != "refused" and outcome.plan is not None and decision.opens
+        if not wanted:
             return
         try:
             book = await self.paper.book(agent)
         except StoreError as error:
             self._core.problem("worker", f"{agent.name}: its paper account is not kept now: {error}")
             return
-        if decision.opens:
+        if decision.opens and outcome.plan is not None:
             await book.enter(decision, outcome.plan)
         else:
-            await book.leave(outcome.plan.symbol)
+            await book.leave(symbol)
+
+    def _flat(self, agent: AgentDocument, symbol: str) -> bool:
+        """Whether the agent is known to hold nothing in a symbol at the exchange."""
+        account = self._core.state.accounts.get(account_key(agent.user_address or ""))
+        return account is not None and bool(account.told_at) and not self._executor.share(agent, symbol)
 
     async def _fall_back(self, agent: AgentDocument) -> None:
         """The agent goes on on paper; what it holds at the exchange stays there, and is watched."""

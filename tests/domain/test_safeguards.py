@@ -72,6 +72,12 @@ def test_a_complete_halt_stops_agents_also_from_closing_and_never_a_person(
     assert [v.name for v in evaluate(opening, now, Limits()) if not v.ok] == ["halted"]
 
 
+@pytest.mark.parametrize("price", ["NaN", "sNaN", "Infinity"])
+def test_a_price_that_is_no_number_is_refused_and_breaks_nothing(price: str) -> None:
+    verdicts = evaluate(replace(ORDER, price=D(price)), GOOD, Limits())
+    assert [v.name for v in verdicts if not v.ok] == ["price collar"]
+
+
 def test_several_are_all_reported() -> None:
     verdicts = evaluate(replace(ORDER, notional=D(900), leverage=50), replace(GOOD, halted="x"), Limits())
     assert {v.name for v in verdicts if not v.ok} == {"halted", "order size", "leverage"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from aster_tui import config
 from aster_tui.cli import main
 from aster_tui.domain.documents import AgentDocument
 from aster_tui.domain.keys import PrivateKey
+from aster_tui.engine import key_sources
 from aster_tui.engine.key_sources import keystore_path, to_keystore
 from aster_tui.engine.keys import KeyProblem, find_keys
 
@@ -83,6 +85,34 @@ def test_the_output_of_a_command(tmp_path: Path) -> None:
     assert "cannot be run" in why({"AGENT_MOMENTUM_KEY_COMMAND": "/no/such/program"})
     script.write_text("print('hello')")
     assert "64 hex digits" in why({"AGENT_MOMENTUM_KEY_COMMAND": f"{sys.executable} {script}"})
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("import sys\nwhile True: sys.stdout.write('secret' * 999)", "prints far more than a key"),
+        ("import sys\nsys.stdout.buffer.write(bytes([255, 254]))", "printed no text"),
+        ("import time\ntime.sleep(99)", "did not end within 1 s"),
+        ("import subprocess\nsubprocess.run(['sleep', '99'])", "did not end within 1 s"),
+        ("import os\nos.close(1)\nos.kill(os.getpid(), 9)", "failed with exit code -9"),
+        ("", "64 hex digits"),
+    ],
+)
+def test_a_command_that_floods_hangs_or_prints_garbage_is_ended_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, said: str
+) -> None:
+    monkeypatch.setattr(key_sources, "COMMAND_SECONDS", 1)
+    script, began = tmp_path / "secret.py", tmp_path / "began"
+    script.write_text(f"import os\nopen({str(began)!r}, 'w').write(str(os.getpid()))\n{program}")
+    words = why({"AGENT_MOMENTUM_KEY_COMMAND": f"{sys.executable} {script}"})
+    assert said in words
+    assert "secret" not in words.replace(str(script), "")
+    with pytest.raises(ProcessLookupError):  # it does not go on
+        os.kill(int(began.read_text()), 0)
+
+
+def test_a_command_of_no_words_is_told() -> None:
+    assert "cannot be run" in why({"AGENT_MOMENTUM_KEY_COMMAND": " "})
 
 
 class Ring(keyring.backend.KeyringBackend):

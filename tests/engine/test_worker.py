@@ -177,6 +177,42 @@ async def test_an_old_decision_is_stale(desk: Desk) -> None:
         assert " s old, more than 60 s" in done["reasons"][0]
 
 
+async def test_a_decision_of_the_future_is_stale(desk: Desk) -> None:
+    desk.add("Paper")
+    key = desk.decide("Paper", **LONG)
+    desk.database.decisions.update_one({"_id": key}, {"$inc": {"timestamp": 3_600_000}})
+    with rig.running(desk.settings, desk.environment, working=True):
+        done = await desk.ended(key)
+        assert done["state"] == "stale"
+        assert "a clock is wrong" in done["reasons"][0]
+        assert desk.database.positions.count_documents({}) == 0
+
+
+async def test_a_close_of_what_is_flat_at_the_exchange_closes_the_shadow(desk: Desk) -> None:
+    account = desk.exchange.ready_document()["accounts"][0]
+    desk.add("Real", account)
+    settings = desk.settings.model_copy(update={"fall_back_to_paper": False})
+    with rig.running(settings, desk.environment, working=True) as engine:
+        await rig.until(lambda: rig.agent(engine, "Real"))
+        shadow = {"coin": "ETH", "signal": "long", "size_usd": 100.0}
+        api = desk.exchange._api
+        real_place = api._exchange.place
+
+        def place(user: str, params: Any, *, test: bool = False) -> Any:
+            from aster_tui.practice.errors import refuse
+
+            if params.get("symbol") == "ETHUSDT":
+                raise refuse(-2019)
+            return real_place(user, params, test=test)
+
+        api._exchange.place = place  # type: ignore[method-assign]
+        assert (await desk.ended(desk.decide("Real", **shadow)))["state"] == "failed"
+        await rig.until(lambda: desk.database.shadows.find_one({"coin": "ETH", "status": "open"}))
+        closed = await desk.ended(desk.decide("Real", coin="ETH", signal="close"))
+        assert closed["state"] == "refused", closed
+        await rig.until(lambda: desk.database.shadows.find_one({"coin": "ETH", "status": "closed"}))
+
+
 async def test_agents_of_a_shared_account_close_their_own_part_only(desk: Desk) -> None:
     account = desk.exchange.ready_document()["accounts"][0]
     desk.add("One", account)
