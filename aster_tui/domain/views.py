@@ -20,9 +20,13 @@ if TYPE_CHECKING:  # the first frame shows none of these, and making their class
     from aster_tui.domain.safeguards import Limits
     from aster_tui.domain.symbols import SymbolRules
 
-#: Sources of errors that an operator must not miss: positions, orders and the feeds they are seen by.
+#: Sources of errors that an operator must not miss: positions, orders, the feeds they are seen by, and the
+#: disk without which nothing is sent.
 ALARMS = frozenset(
-    {"naked", "decision", "safeguard", "halt", "exchange", "stream", "marks", "mongo", "worker", "drift"}
+    {
+        *("naked", "decision", "safeguard", "halt", "dead-man", "worker", "drift", "journal"),
+        *("exchange", "stream", "marks", "mongo"),
+    }
 )
 
 #: ``failed``: it was tried and did not work; ``refused``: it was not tried; ``unknown``: something may be

@@ -155,6 +155,10 @@ class Executor:
         """
         return self._situations.of(agent, symbol, self._leverages, without=without)
 
+    def permit_risk(self, agent: AgentDocument) -> None:
+        """Raises Forbidden while an agent may open nothing."""
+        self._sender.permit_risk(agent)
+
     async def cancel_orphans(self, agent: AgentDocument, client: Trader, symbol: str) -> None:
         """Cancel an agent's stops and targets in a symbol: their position is gone."""
         await self._protection.cancel_orphans(agent, client, symbol)
@@ -364,7 +368,7 @@ class Executor:
             self._core.emit(await run.client.account_snapshot(open_orders=False))
         except AsterError as error:
             self._core.problem(
-                "exchange",
+                "worker",
                 f"{run.agent.name}: its account cannot be read after an order: {error}",
                 agent=run.agent.name,
                 code=error.code,

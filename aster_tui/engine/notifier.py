@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 #: Parts whose lines are worth waking somebody for and that one process alone sees. The notifier's own are not
 #: among them: that would go round for ever.
-OURS = frozenset({"decision", "safeguard", "naked", "worker", "sync", "drift", "journal"})
+OURS = frozenset({"decision", "safeguard", "naked", "worker", "dead-man", "sync", "drift", "journal"})
 #: Parts whose lines every process of this machine sees: one of them tells.
 SEEN_BY_ALL = frozenset({"exchange", "stream", "marks", "mongo", "keys"})
 #: A feed that comes back by itself this soon is nobody's business.

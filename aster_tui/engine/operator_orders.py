@@ -29,7 +29,7 @@ from aster_tui.domain.ticket import Examined, Facts, Ticket, examine
 from aster_tui.domain.trading import ZERO, Order, Side, account_key
 from aster_tui.domain.views import RequestState
 from aster_tui.engine.core import Core
-from aster_tui.engine.desk import OrderDesk, OrderFor, Sent
+from aster_tui.engine.desk import Forbidden, OrderDesk, OrderFor, Sent
 from aster_tui.engine.executor import Executor
 from aster_tui.engine.ledger import Ledger
 from aster_tui.engine.operator import Answer, Move, Refused, answer
@@ -84,7 +84,7 @@ class OrderTasks:
             if asked.test:
                 return await self._tested(client, request, shown)
             move("sending")
-            sent = await self._send(agent, client, request, "operator")
+            sent = await self._send(agent, client, request, "operator", reduces=asked.ticket.reduce_only)
         return _of(sent, shown)
 
     async def cancel(self, asked: CancelOrders, move: Move) -> Answer:
@@ -161,7 +161,7 @@ class OrderTasks:
                 move(f"closing {plain(quantity)} {asked.symbol}", number, len(parts))
                 ticket = Ticket(asked.symbol, side, "market", quantity=quantity, reduce_only=True)
                 request = await self._request(agent, client, ticket, quantity, "close")
-                sent.append(await self._send(agent, client, request, "close"))
+                sent.append(await self._send(agent, client, request, "close", reduces=True))
                 if not sent[-1].placed:
                     break
             return await self._reduced(asked, agent, client, share, sent, move)
@@ -277,7 +277,13 @@ class OrderTasks:
         return answer("done", f"{words}; nothing was placed", **shown)
 
     async def _send(
-        self, agent: AgentDocument, client: Trader, request: OrderRequest, purpose: Purpose
+        self,
+        agent: AgentDocument,
+        client: Trader,
+        request: OrderRequest,
+        purpose: Purpose,
+        *,
+        reduces: bool,
     ) -> Sent:
         whose = OrderFor(
             account=agent.user_address or "",
@@ -287,7 +293,9 @@ class OrderTasks:
             mark_price=self._core.state.marks.get(request.symbol),
         )
         try:
-            sent = await self._desk.place(client, request, whose)
+            # A halt that comes after the safeguards were asked stops it all the same.
+            permit = None if reduces else lambda: self._executor.permit_risk(agent)
+            sent = await self._desk.place(client, request, whose, permit)
         except InvalidOrder as error:
             raise Refused(str(error)) from None
         except StoreError as error:
@@ -392,7 +400,7 @@ class OrderTasks:
         shown: dict[str, Any] = {"agent": agent.name, "orders": [_record(s.record) for s in sent]}
         last = sent[-1]
         if not last.placed:
-            state = _STATES[last.word]
+            state = _state(last)
             words = f"{agent.name}: {plain(executed)} {asked.symbol} closed, then: {last.error or last.word}"
             return answer(state, words, **shown)
         if asked.part == 1 and executed < abs(share):
@@ -410,11 +418,11 @@ class OrderTasks:
             words = f"{agent.name}: closed, and the other side was refused: {'; '.join(examined.reasons)}"
             return answer("failed", words, **shown)
         request = await self._request(agent, client, ticket, executed, "operator")
-        opened = await self._send(agent, client, request, "operator")
+        opened = await self._send(agent, client, request, "operator", reduces=False)
         shown["orders"].append(_record(opened.record))
         if not opened.placed:
             words = f"{agent.name}: closed, and the other side: {opened.error or opened.word}"
-            return answer(_STATES[opened.word], words, **shown)
+            return answer(_state(opened), words, **shown)
         words = f"{agent.name}: {asked.symbol} reversed with {plain(opened.record.executed)}, without a stop"
         return answer("done", words, **shown)
 
@@ -427,6 +435,10 @@ def _no_part(name: str, asked: ReducePosition, share: Decimal) -> str:
     return f"{name}: {part} is less than the smallest order: close all of it instead"
 
 
+def _state(sent: Sent) -> RequestState:
+    return "refused" if isinstance(sent.error, Forbidden) else _STATES[sent.word]
+
+
 def _of(sent: Sent, shown: dict[str, Any]) -> Answer:
     record = sent.record
     received = _record(record)
@@ -434,7 +446,7 @@ def _of(sent: Sent, shown: dict[str, Any]) -> Answer:
         words = f"not placed: {sent.error or sent.word}"
         code = sent.error.code if sent.error else ""
         remedy = sent.error.remedy if sent.error else ""
-        return answer(_STATES[sent.word], words, error_code=code, remedy=remedy, received=received, **shown)
+        return answer(_state(sent), words, error_code=code, remedy=remedy, received=received, **shown)
     if record.state == "done" and not record.executed:
         return answer("failed", f"nothing of it was executed ({record.status})", received=received, **shown)
     price = f" at {plain(record.average_price)}" if record.executed else ""

@@ -86,7 +86,7 @@ class Protection:
         self, agent: AgentDocument, symbol: str, client_order_id: str, purpose: str, error: AsterError
     ) -> None:
         self._core.problem(
-            "exchange",
+            "worker",
             f"{agent.name}: the {purpose} {client_order_id} of {symbol} is left over and could not be"
             f" cancelled: {error}",
             agent=agent.name,

@@ -120,11 +120,15 @@ class Sender:
 
         def permit() -> None:
             run.permit()
-            halt = self._halted(run.agent)
-            if halt.words and purpose == "entry":
-                raise Forbidden(f"halted: {halt.words}", remedy="nothing was sent; resume when it is safe")
+            if purpose == "entry":
+                self.permit_risk(run.agent)
 
         return permit
+
+    def permit_risk(self, agent: AgentDocument) -> None:
+        """Raises Forbidden while an agent may open nothing."""
+        if words := self._halted(agent).words:
+            raise Forbidden(f"halted: {words}", remedy="nothing was sent; resume when it is safe")
 
     async def matched(self, run: Run, record: OrderRecord) -> OrderRecord:
         """A market order once it can execute no more: the exchange may answer before it was matched."""

@@ -123,7 +123,7 @@ class TradeRoom:
         # What the exchange refused or broke is a figure; what came from the database is in it already.
         if not isinstance(event, ErrorRaised) or event.recorded_at:
             return
-        if event.source in ("exchange", "stream", "naked", "sync", "drift"):
+        if event.source in ("exchange", "stream", "naked", "worker", "dead-man", "sync", "drift"):
             self._errors.put_nowait(event)
 
     async def run(self) -> None:

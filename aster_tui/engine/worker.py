@@ -395,7 +395,7 @@ class Worker:
         """What the decision would have come to on paper, beside the real one."""
         symbol = outcome.plan.symbol if outcome.plan is not None else symbol_of(decision.coin)
         if decision.signal == "close":
-            # A real stop may have been hit, or the entry have failed: the paper position is closed all the same.
+            # Where a real stop was hit, or the entry had failed, the paper position is closed all the same.
             wanted = outcome.state != "refused" or (outcome.plan is None and self._flat(agent, symbol))
         else:
             wanted = outcome.state != "refused" and outcome.plan is not None and decision.opens
@@ -403,13 +403,12 @@ class Worker:
             return
         try:
             book = await self.paper.book(agent)
-        except StoreError as error:
+            if decision.opens and outcome.plan is not None:
+                await book.enter(decision, outcome.plan)
+            else:
+                await book.leave(symbol)
+        except StoreError as error:  # what became of the real orders is told all the same
             self._core.problem("worker", f"{agent.name}: its paper account is not kept now: {error}")
-            return
-        if decision.opens and outcome.plan is not None:
-            await book.enter(decision, outcome.plan)
-        else:
-            await book.leave(symbol)
 
     def _flat(self, agent: AgentDocument, symbol: str) -> bool:
         """Whether the agent is known to hold nothing in a symbol at the exchange."""

@@ -29,9 +29,12 @@ from aster_tui.domain.commands import (
     SetTrading,
     SyncAgents,
 )
+from aster_tui.domain.events import Control
 from aster_tui.domain.lifecycle import OrderRecord
 from aster_tui.domain.ticket import Ticket
 from aster_tui.domain.views import RequestView
+from aster_tui.engine.core import now_ms
+from aster_tui.engine.halt_file import HaltFile
 from aster_tui.engine.thread import EngineThread
 from aster_tui.practice.options import PracticeOptions
 from aster_tui.practice.server import PracticeExchange
@@ -295,6 +298,30 @@ async def test_a_halt_holds_at_once_and_only_a_reason_ends_it(floor: Floor) -> N
             ("ACTIVE", "all is well"),
         ]
         assert (await ask(engine, PlaceOrder(key, market()))).state == "done"
+
+
+async def test_a_halt_that_comes_while_an_order_is_on_its_way_stops_it(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    floor.add("Real", 0)
+    intend = Journal.intend
+
+    async def halted_meanwhile(self: Journal, record: OrderRecord) -> None:
+        HaltFile(floor.settings.state_folder).set(["fleet"], Control("HALTED", "now", "somebody", now_ms()))
+        await intend(self, record)
+
+    with rig.running(floor.settings, floor.environment) as engine:
+        await ready(engine, "Real")
+        key = floor.agents["Real"]
+        assert (await ask(engine, PlaceOrder(key, market()))).state == "done"
+        held = floor.amount(0, "BTCUSDT")
+        monkeypatch.setattr(Journal, "intend", halted_meanwhile)
+        view = await ask(engine, PlaceOrder(key, Ticket("ETHUSDT", "BUY", "market", quantity=D("0.02"))))
+        assert (view.state, "halted: the fleet is HALTED: now" in view.message) == ("refused", True), view
+        assert floor.amount(0, "ETHUSDT") == 0
+        # What only reduces goes on.
+        view = await ask(engine, ReducePosition(key, "BTCUSDT"))
+        assert (view.state, bool(held), floor.amount(0, "BTCUSDT")) == ("done", True, 0), view
 
 
 async def test_a_sync_tells_what_differed(floor: Floor) -> None:

@@ -21,6 +21,8 @@ from aster_tui.aster.venue import Venue, Wallet
 from aster_tui.domain.client_ids import client_order_id
 from aster_tui.domain.keys import PrivateKey
 from aster_tui.domain.lifecycle import OrderRecord
+from aster_tui.domain.views import ALARMS
+from aster_tui.engine.notifier import OURS
 from aster_tui.practice import payloads
 from aster_tui.practice.errors import refuse
 from aster_tui.store.base import StoreError, StoreRefused, StoreUnavailable
@@ -122,6 +124,42 @@ async def test_a_close_larger_than_one_order_may_be_is_sent_in_parts(desk: Desk)
         assert desk.amount(account, "DOGEUSDT") == 0
         parts = desk.database.orders.find({"purpose": "close"})
         assert len(done["result"]["orders"]) == len(list(parts)) == math.ceil(held / 300)
+
+
+async def test_a_stop_that_cannot_be_cancelled_is_an_alarm_and_a_line_in_the_database(desk: Desk) -> None:
+    first(desk)
+    with rig.running(desk.settings, desk.environment, working=True) as engine:
+        assert (await desk.ended(desk.decide("Real", **PROTECTED)))["state"] == "done"
+
+        def cancel(user: str, params: Any) -> Any:
+            raise refuse(-2015)
+
+        desk.exchange._api._exchange.cancel = cancel  # type: ignore[method-assign]
+        await desk.ended(desk.decide("Real", coin="BTC", signal="close"))
+        left = await rig.until(lambda: desk.database.errors.find_one({"message": {"$regex": "left over"}}))
+        assert left["source"] in OURS  # this process alone knows it, so it tells it whatever the others do
+        assert left["source"] in ALARMS
+        assert left["agentName"] == "Real"
+        assert "left over" in rig.errors(engine)
+
+
+async def test_a_paper_account_that_cannot_be_kept_does_not_hide_what_the_real_orders_did(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = first(desk)
+    note = Journal.note
+
+    async def refusing(self: Journal, kind: str, *more: Any, **named: Any) -> Any:
+        if kind == "paper-entry":
+            raise StoreError("the disk is full")
+        return await note(self, kind, *more, **named)
+
+    monkeypatch.setattr(Journal, "note", refusing)
+    with rig.running(desk.settings, desk.environment, working=True) as engine:
+        done = await desk.ended(desk.decide("Real", **PROTECTED))
+        assert (done["state"], len(done["result"]["orders"])) == ("done", 3), done
+        assert desk.amount(account, "BTCUSDT") == D("0.001")
+        assert "its paper account is not kept now: the disk is full" in rig.errors(engine)
 
 
 # Shared accounts
