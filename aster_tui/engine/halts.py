@@ -118,8 +118,9 @@ class Controls:
         loop = asyncio.get_running_loop()
         while True:
             self.look()
-            if self._store is not None and (self._wake.is_set() or loop.time() - asked_at >= ASK_SECONDS):
-                self._wake.clear()
+            woken = self._wake.is_set()
+            self._wake.clear()  # also without a database: it must be waited for below
+            if self._store is not None and (woken or loop.time() - asked_at >= ASK_SECONDS):
                 asked_at = loop.time()
                 with contextlib.suppress(StoreError):  # the database's feed says that it is away
                     if isinstance(self._store, TradingStore):

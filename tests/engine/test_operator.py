@@ -447,6 +447,25 @@ async def test_everything_is_also_what_only_the_environment_knows_and_no_key_is_
             assert (tmp_path / "asked").read_text() == asked
 
 
+async def test_without_a_database_the_console_halts_and_closes_and_goes_on(tmp_path: Path) -> None:
+    async with PracticeExchange(PracticeOptions(accounts=2, positions=2, volatility=D(0))) as exchange:
+        chosen = rig.settings(tmp_path, exchange.rest_url, exchange.ws_url, None)
+        environment = {}
+        for name, account in zip(("ONE", "TWO"), exchange.ready_document()["accounts"], strict=True):
+            environment[f"AGENT_{name}_USER"] = account["user"]
+            environment[f"AGENT_{name}_PRIVATE_KEY"] = account["signer_private_key"]
+        with rig.running(chosen, environment, attached=True) as engine:
+            await rig.until(lambda: len(engine.snapshot().positions) == 4, "all four are seen")
+            view = await ask(engine, SetTrading("HALTED", "smoke"), source="console")
+            assert view.state == "done"
+            view = await ask(engine, CloseAll(), source="console")
+            assert (view.state, view.document["flat"]) == ("done", True), view
+            await rig.until(lambda: not engine.snapshot().positions, "the screen shows it")
+            view = await ask(engine, SetTrading("ACTIVE", "looked at it"))
+            assert view.state == "done"
+            await rig.until(lambda: not engine.snapshot().halted, "it goes on")
+
+
 async def test_read_only_closes_nothing_and_says_why(floor: Floor) -> None:
     floor.add("Real", 0)
     watching = floor.settings.model_copy(update={"read_only": True})
