@@ -210,14 +210,15 @@ class ConsoleApp(App[None]):
         replay = self.options.replay
         words = partial(replay_words, replay) if replay is not None else None
         armed, styles, say = self.acting.armed_until, self.looks, self.frame.say
-        requests = requests_line(snapshot, now, width, styles)
         danger = snapshot.network == "MAINNET" and self.acting.armed(now)
+        edge = theme.styles_on_danger(self.comfort.theme) if danger else styles
+        requests = requests_line(snapshot, now, width, styles)
         self.frame.look(busy=bool(requests), danger=danger)
-        say("header", header(snapshot, now, width, styles, self.options.note, armed, words))
+        say("header", header(snapshot, now, width, edge, self.options.note, armed, words))
         say("tabs", tabs(self._active, snapshot, styles))
         say("requests", requests)
         hints = self.registry.hints(self.context())
-        say("footer", footer(hints, width, styles, self._notices.text))
+        say("footer", footer(hints, width, edge, self._notices.text))
         say("small", Text(self._too_small, style=styles["warn"]))
 
     def refresh_lines(self) -> None:
@@ -321,9 +322,14 @@ class ConsoleApp(App[None]):
         context = self.context()
         if action.panes and context.pane not in action.panes:
             return f"only in {' and '.join(action.panes)}"
-        if self._too_small and action.danger != "none" and not action.everywhere:
-            return "the terminal is too small to see what that does"
+        if action.danger != "none" and not action.everywhere and (why := self.too_small):
+            return why
         return action.unavailable(context)
+
+    @property
+    def too_small(self) -> str:
+        """Why nothing can be done or confirmed on this screen; empty when it can."""
+        return self._too_small and "the terminal is too small to see what that does"
 
     def submit(self, command: Command) -> None:
         """Hand a command to the engine."""

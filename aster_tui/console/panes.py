@@ -29,7 +29,7 @@ class AgentsPane(Pane):
     """The agents, real ones first."""
 
     NAME = "Agents"
-    EMPTY = "No agents yet: waiting for MongoDB."
+    EMPTY = "No agents are known yet."
     COLUMNS = (
         Column("agent", 13, grows=True),
         Column("mode", 7),

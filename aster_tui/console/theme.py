@@ -123,6 +123,25 @@ def theme(name: str) -> Theme:
     )
 
 
+#: Texts on the red ground of an armed session on MAINNET, whatever the theme. What is an alarm there, and
+#: the way to close all, stand on black.
+ON_DANGER: Mapping[str, str] = {
+    "strong": "bold #ffffff",
+    "dim": "#ffe9ea",
+    "ok": "#c4f7da",
+    "warn": "bold #ffe08a",
+    "alarm": "bold #ffffff on #000000",
+    "key": "#ffffff",
+    "notice": "bold #ffe8a6",
+}
+
+
+@cache
+def styles_on_danger(name: str) -> Styles:
+    """Styles of a theme for header and footer, on the ground that says danger."""
+    return {**styles_of(name), **ON_DANGER}
+
+
 @cache
 def styles_of(name: str) -> Styles:
     """Styles of the header, the footer and the overlays, in Rich's words."""

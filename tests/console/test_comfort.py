@@ -21,11 +21,12 @@ from aster_tui.console.options import ConsoleOptions
 from aster_tui.console.pane import PaneState
 from aster_tui.console.remembered import memory_file, recall, remember, written
 from aster_tui.console.status_line import progress
-from aster_tui.console.theme import PALETTES, styles_of
+from aster_tui.console.theme import ON_DANGER, PALETTES, styles_of, styles_on_danger
+from aster_tui.console.widgets.line import Line
 from aster_tui.domain.commands import CancelRequest
 from aster_tui.domain.views import RequestView
 from tests.console.driving import SMALL, WIDE, console, line, overlay, pane, shown, until
-from tests.console.scripted import NOW, Scripted, error, fleet
+from tests.console.scripted import NOW, Scripted, error, fleet, trading
 
 # Colours
 
@@ -60,6 +61,28 @@ def test_every_text_can_be_read_on_every_ground(name: str) -> None:
         assert _contrast(colours[text], colours[ground]) >= least, (text, ground)
     for text, ground in itertools.product(("text", "strong", "profit", "loss"), ("cursor", "rest", "marked")):
         assert _contrast(colours[text], colours[ground]) >= 3.0, (text, ground)
+
+
+@pytest.mark.parametrize("name", PALETTES)
+def test_on_the_ground_of_danger_every_text_can_be_read(name: str) -> None:
+    """Header and footer of an armed session on MAINNET: CLOSE ALL above all."""
+    styles, danger = styles_on_danger(name), PALETTES[name]["danger"]
+    used = {"strong", "dim", "ok", "warn", "alarm", "key", "notice", "armed", "closing", "watch", "MAINNET"}
+    for style in used:
+        words = styles[style].removeprefix("bold ").split(" on ")
+        assert _contrast(words[0], words[1] if len(words) > 1 else danger) >= 4.5, style
+
+
+async def test_the_armed_mainnet_has_its_own_colours_in_every_theme() -> None:
+    port = Scripted(trading(network="MAINNET"))
+    async with console(port) as (app, pilot):
+        footer = app.query_one("#footer", Line)
+        for name in PALETTES:
+            app.comfort.choose_theme(name)
+            await pilot.press("j", "a")
+            assert str(footer._text.spans[-1].style) == ON_DANGER["alarm"]
+            await pilot.press("k", "a")
+            assert str(footer._text.spans[-1].style) == app.looks["alarm"]
 
 
 #: What the three kinds of colour-blindness see of linear RGB (Viénot, Brettel and Mollon, 1999; for blue
@@ -363,7 +386,7 @@ async def test_the_screen_as_text(
 async def test_resized_while_a_dialog_is_open_nothing_is_lost() -> None:
     port = Scripted()
     async with console(port) as (app, pilot):
-        for key in ("C", "T", "question_mark", "Y"):
+        for key in ("C", "T", "question_mark", "Y", "o", "ctrl+x", "H", "M"):
             await pilot.press(key)
             screen = app.screen
             for size in (SMALL, (40, 10), (200, 60), WIDE):

@@ -56,6 +56,9 @@ async def test_to_real_shows_each_check_and_wants_the_name() -> None:
         await until(pilot, lambda: "✓ DataSage key: signer 0x12" in said(app))
         await pilot.press("ctrl+u", *"datasage", "enter")
         assert "that is not DataSage" in said(app)
+        port.show(weight_used=999)
+        await until(pilot, lambda: "999" in line(app, "header"))
+        assert "that is not DataSage" in said(app)
         await pilot.press("ctrl+u", "enter")
         assert len(port.asked) == 1
         await pilot.press(*"DataSage", "enter")

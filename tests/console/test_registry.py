@@ -22,10 +22,11 @@ from aster_tui.console.layout import PANES
 from aster_tui.console.options import ConsoleOptions
 from aster_tui.console.palette import Palette, entry
 from aster_tui.console.registry import ACTIONS, HANDLERS, KeysError, Registry
+from aster_tui.console.screens.dialog import Dialog
 from aster_tui.domain.commands import SyncAgents
 from aster_tui.engine.replaying import Replay
-from tests.console.driving import console, line, overlay, pane, until
-from tests.console.scripted import Scripted, fleet
+from tests.console.driving import console, line, overlay, pane, said, until
+from tests.console.scripted import Scripted, fleet, trading
 from tests.tapes import tape
 
 
@@ -221,6 +222,43 @@ async def test_a_terminal_too_small_to_see_what_a_key_does_does_nothing() -> Non
         await until(pilot, lambda: not app.screen.has_class("small"))
         await pilot.press("S")
         assert port.asked == [SyncAgents()]
+
+
+@pytest.mark.parametrize(
+    ("opens", "confirms"),
+    [
+        (("2", "c"), ("y",)),
+        (("2", "A", "c"), (*"close", "enter")),
+        (("m",), ("k",)),
+        (("H", "tab", "tab", *"late"), ("ctrl+s", "y")),
+        (("L",), (*"unlock", "enter")),
+    ],
+)
+async def test_what_cannot_be_read_is_not_confirmed(
+    opens: tuple[str, ...], confirms: tuple[str, ...]
+) -> None:
+    """A terminal that becomes too small while something is asked."""
+    port = Scripted(trading(locked="L" in opens))
+    async with console(port) as (app, pilot):
+        await pilot.press(*opens)
+        screen = app.screen
+        assert isinstance(screen, Dialog)
+        await until(pilot, lambda: screen.was_seen)
+        await pilot.resize_terminal(40, 10)
+        await until(pilot, lambda: app.too_small)
+        await pilot.press(*confirms)
+        assert port.asked == []
+        assert app.screen is screen
+        assert "too small to see" in said(app)
+        await pilot.resize_terminal(120, 40)
+        await until(pilot, lambda: not app.too_small)
+        await pilot.press("pagedown")  # a key between: none stays down
+        if len(confirms) > 2:
+            await pilot.press("ctrl+u")
+        for key in confirms:
+            await until(pilot, lambda: getattr(app.screen, "was_seen", True))
+            await pilot.press(key)
+        assert port.asked
 
 
 def test_the_app_stays_small_however_many_actions_there_are() -> None:

@@ -106,7 +106,7 @@ class Confirm(Dialog):
         self._confirmed()
 
     def _confirmed(self) -> None:
-        why = self._refusal()
+        why = self.operator.too_small or self._refusal()
         if why:
             self.tell(why)
             return

@@ -89,7 +89,8 @@ class Form(Dialog):
         if self.held:
             return
         asked = self.asked()
-        why = asked if isinstance(asked, str) else why_not(self.operator.context(), asked)
+        operator = self.operator
+        why = asked if isinstance(asked, str) else operator.too_small or why_not(operator.context(), asked)
         if why or isinstance(asked, str):
             self.tell(why)
             return

@@ -92,6 +92,7 @@ class RealDialog(Dialog):
         self._word = agents[0].name if len(agents) == 1 else f"{len(agents)} real"
         self._preflight = app.acting.ask(Preflight(self._keys), quiet=True)
         self._flip = ""
+        self._told: RequestView | None = None
 
     @property
     def _agents(self) -> list[AgentView]:
@@ -120,7 +121,8 @@ class RealDialog(Dialog):
         before = self.text
         super().follow()
         view = request_of(self.operator.newest(), self._flip) if self._flip else self.checked
-        if view is not None and view.state != "running":
+        if view is not None and view.state != "running" and view != self._told:
+            self._told = view  # once: what was said since is newer
             words, style = answer_words(view.state, view.message)
             self.tell(words, style)
         if self.text != before:
@@ -148,7 +150,7 @@ class RealDialog(Dialog):
             self.tell("the preflight is not through yet")
         elif view.state != "done":
             self.tell("the preflight failed: nothing is flipped; esc, mend it, and begin again")
-        elif why := why_not(self.operator.context(), asked) or cannot_write(self.operator.context()):
+        elif why := _why_not(self.operator, asked):
             self.tell(why)
         else:
             self._flip = self.operator.acting.ask(asked)
@@ -161,6 +163,12 @@ class RealDialog(Dialog):
         if not self._flip and (view is None or view.state == "running"):
             self.operator.submit(CancelRequest(self._preflight))
         self.dismiss()
+
+
+def _why_not(app: ConsoleApp, asked: SetMode) -> str:
+    """Why agents cannot be flipped now."""
+    context = app.context()
+    return app.too_small or why_not(context, asked) or cannot_write(context)
 
 
 def checks_text(view: RequestView | None, styles: Mapping[str, str]) -> Text:
@@ -283,8 +291,7 @@ class PaperDialog(Dialog):
 
     def _go(self, *, close: bool) -> None:
         asked = SetMode(self._keys, paper=True, close_positions=close)
-        why = why_not(self.operator.context(), asked) or cannot_write(self.operator.context())
-        if why:
+        if why := _why_not(self.operator, asked):
             self.tell(why)
             return
         operator = self.operator
