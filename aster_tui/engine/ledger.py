@@ -24,7 +24,7 @@ from aster_tui.store.journal import Entry, Journal
 #: Nobody waits for more than so many lines or orders, however long the history is.
 AT_ONCE = 500
 WATCH_SECONDS = 2.0
-#: Errors older than this are of no figure but "all", which counts orders only.
+#: So many of the latest errors are kept one by one; all there ever were are counted.
 ERRORS_KEPT = 5_000
 #: No market order takes longer from its intent to its execution.
 SLOWEST_MS = 60_000
@@ -46,6 +46,8 @@ class Ledger:
         self._early: dict[str, list[Entry]] = {}
         self.records: dict[str, OrderRecord] = {}
         self.errors: list[tuple[int, str, str]] = []
+        #: By agent's name and kind.
+        self._counted: Counter[tuple[str, str]] = Counter()
         self._of_agent: dict[str, dict[str, None]] = {}
         self._of_account: dict[str, dict[str, None]] = {}
         self._of_decision: dict[str, dict[str, None]] = {}
@@ -82,6 +84,7 @@ class Ledger:
                 after = records[-1].client_order_id
         strays = await self._journal.stray_lines()
         errors = await self._journal.errors(ERRORS_KEPT)
+        counted = await self._journal.errors_counted(last)
         paid = await self._journal.funding()
         self._clear()
         for entry in paid:
@@ -89,7 +92,10 @@ class Ledger:
                 self._fund(entry)
         for entry in errors:
             if entry.seq <= last.get(entry.journal, 0):
-                self._error(entry)
+                self._error(entry, counts=False)
+        for agent, code, source, count in counted:
+            if kind := _api_error({"code": code, "source": source}):
+                self._counted[agent, kind] += count
         ordered = sorted(found.values(), key=lambda record: record.intent_at)
         for begin in range(0, len(ordered), AT_ONCE):
             self._take(ordered[begin : begin + AT_ONCE])
@@ -103,6 +109,7 @@ class Ledger:
 
     def _clear(self) -> None:
         self.records, self.errors, self._times = {}, [], []
+        self._counted.clear()
         for kept in (self._early, self._of_agent, self._of_account, self._of_decision, self._executed):
             kept.clear()
         self._traded_on.clear()
@@ -125,10 +132,12 @@ class Ledger:
         elif entry.client_order_id:
             self._line(entry)
 
-    def _error(self, entry: Entry) -> None:
+    def _error(self, entry: Entry, *, counts: bool = True) -> None:
         if kind := _api_error(entry.data):
-            self.errors.append((entry.at, str(entry.data.get("agent") or ""), kind))
+            agent = str(entry.data.get("agent") or "")
+            self.errors.append((entry.at, agent, kind))
             del self.errors[:-ERRORS_KEPT]
+            self._counted[agent, kind] += counts
 
     def _fund(self, entry: Entry) -> None:
         """A payment; two processes may have written it down."""
@@ -241,12 +250,20 @@ class Ledger:
             for window, length in WINDOWS.items():
                 if length is None:
                     paid = sum((amount for _, _, amount in funding), ZERO)
-                    found[name, window] = tally.figures(Counter(kind for _, _, kind in errors), paid)
+                    found[name, window] = tally.figures(self._errors_of(name), paid)
                 else:
                     found[name, window] = measure(
                         orders, errors, now, window_ms=length, costs=self._costs, funding=funding
                     )
         return MetricsMeasured(now, found, tuple(share for _, share in sorted(self.shares().items())))
+
+    def _errors_of(self, agent: str) -> Counter[str]:
+        """All errors there ever were of an agent, of everybody without a name, by kind."""
+        found: Counter[str] = Counter()
+        for (name, kind), count in self._counted.items():
+            if agent in ("", name):
+                found[kind] += count
+        return found
 
     def recent(self, agent_id: str, now: int, span_ms: int = 600_000) -> tuple[tuple[int, str, str], ...]:
         """An agent's orders that added risk in the last minutes: (time, symbol, side)."""

@@ -170,6 +170,10 @@ class Journal:
         """The last errors, oldest first."""
         return await self._run(lambda: self._files.errors(limit))
 
+    async def errors_counted(self, last: Mapping[str, int]) -> list[tuple[str, str, str, int]]:
+        """How many errors there ever were up to each file's line: (agent, code, source, count)."""
+        return await self._run(lambda: self._files.errors_counted(last))
+
     async def funding(self) -> list[Entry]:
         """Every payment of funding, oldest first."""
         return await self._run(self._files.funding)

@@ -214,6 +214,16 @@ class JournalFile:
         """The last errors, newest first."""
         return self._entries("where kind = 'error' order by seq desc limit ?", (limit,))
 
+    def errors_counted(self, last: int) -> list[tuple[str, str, str, int]]:
+        """How many errors there are up to a line: (agent, code, source, count)."""
+        told = ", ".join(
+            f"coalesce(json_extract(data, '$.{name}'), '')" for name in ("agent", "code", "source")
+        )
+        return self._rows(
+            f"select {told}, count(*) from entries where kind = 'error' and seq <= ? group by 1, 2, 3",
+            (last,),
+        )
+
     def funding(self) -> list[Entry]:
         """Every payment of funding, oldest first."""
         return self._entries("where kind = 'funding' order by seq", ())

@@ -246,6 +246,11 @@ class JournalFiles:
         found = [line for file in files for line in file.errors(limit)]
         return sorted(found, key=lambda line: line.at)[-limit:]
 
+    def errors_counted(self, last: Mapping[str, int]) -> list[tuple[str, str, str, int]]:
+        """How many errors there are up to each file's line: (agent, code, source, count)."""
+        files = [file for file in self._files() if file.ready()]
+        return [row for file in files for row in file.errors_counted(last.get(file.name, 0))]
+
     def funding(self) -> list[Entry]:
         """Every payment of funding, about as they came."""
         files = [file for file in self._files() if file.ready()]

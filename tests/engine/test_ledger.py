@@ -121,6 +121,34 @@ async def test_followed_or_looked_at_afresh_it_is_the_same(
         await journal.close()
 
 
+async def test_all_errors_are_counted_however_many_there_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ERRORS_KEPT", 3)
+    journals = [Journal(tmp_path), Journal(tmp_path)]
+    for journal in journals:
+        await journal.open()
+    following = Ledger(journals[0])
+    await following.refresh()
+    for number in range(10):
+        code = ("-2019", "HTTP 503", "")[number % 3]  # one of no code is an error of the part it is from
+        error = ErrorRaised(NOW - number, "stream", "no", f"Agent{number % 2}", code=code)
+        await journals[number % 2].error(error)
+    await journals[0].error(ErrorRaised(NOW, "decision", "refused by a safeguard", "Agent1"))
+    for ledger in (following, Ledger(journals[1])):
+        await ledger.refresh()
+        figures = ledger.measured(NOW).figures
+        assert figures["", "all"].errors == {"-2019": 4, "HTTP 503": 3, "stream": 3}
+        ledger._tallies["Agent1"] = ledger._tallies[""]
+        assert ledger.measured(NOW).figures["Agent1", "all"].errors == {
+            "-2019": 2,
+            "HTTP 503": 2,
+            "stream": 1,
+        }
+    for journal in journals:
+        await journal.close()
+
+
 async def test_a_line_that_is_read_before_its_order_waits_for_it(tmp_path: Path) -> None:
     first, second = Journal(tmp_path), Journal(tmp_path)
     await first.open()
