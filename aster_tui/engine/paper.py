@@ -7,6 +7,7 @@ stops nor doubles anything. Stops and targets trigger on the mark.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -35,6 +36,7 @@ from aster_tui.domain.paper import (
 from aster_tui.domain.symbols import symbol_of
 from aster_tui.domain.trading import ZERO
 from aster_tui.engine.core import Core, now_ms
+from aster_tui.engine.outbox import AT_ONCE, MARK
 from aster_tui.store.base import StoreError
 from aster_tui.store.journal import Journal
 from aster_tui.store.trading import TradingStore, new_id
@@ -42,6 +44,9 @@ from aster_tui.store.trading import TradingStore, new_id
 LOOK_SECONDS = 0.25
 #: Figures move with every mark; the database is told this often.
 WRITE_SECONDS = 2.0
+#: How long what a worker of before did on paper is given to reach the database.
+TOLD_SECONDS = 3.0
+_KINDS = ("paper-entry", "paper-exit")
 
 
 class PaperBook:
@@ -255,10 +260,20 @@ class PaperDesk:
             known = PaperBook(
                 agent, self._journal, self._core.state.marks, self._costs, self._initial, shadow=shadow
             )
+            await self._told()
             await known.load(self._store)
             self.books[agent.agent_id] = known
         known.agent = agent
         return known
+
+    async def _told(self) -> None:
+        """Until the database knows what this machine's workers did on paper before; not for ever."""
+        began, until = now_ms(), time.monotonic() + TOLD_SECONDS
+        while time.monotonic() < until:
+            waiting = await self._journal.entries_after(MARK, AT_ONCE)
+            if len(waiting) < AT_ONCE and not any(e.kind in _KINDS and e.at <= began for e in waiting):
+                return
+            await asyncio.sleep(LOOK_SECONDS)
 
     def listen(self, event: Event) -> None:
         """Take an event of the engine."""

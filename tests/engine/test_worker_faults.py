@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import math
 import time
 from collections.abc import AsyncIterator
@@ -161,6 +163,42 @@ async def test_a_paper_account_that_cannot_be_kept_does_not_hide_what_the_real_o
         assert desk.amount(account, "BTCUSDT") == D("0.001")
         said = "its paper account is not kept now: the disk is full"
         await rig.until(lambda: said in rig.errors(engine))
+
+
+async def test_a_shadow_that_the_database_was_not_told_of_yet_is_in_the_next_workers_book(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first(desk)
+    read = asyncio.Event()
+    enter_paper, shadows_of = TradingStore.enter_paper, TradingStore.shadows_of
+
+    async def slowly(self: TradingStore, *told: Any, **named: Any) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.5):
+                await read.wait()
+        await enter_paper(self, *told, **named)
+
+    async def reading(self: TradingStore, agent_id: str) -> Any:
+        found = await shadows_of(self, agent_id)
+        read.set()
+        return found
+
+    position = {
+        **{"agentId": desk.agents["Real"], "agentName": "Real", "coin": "ETH", "signal": "long"},
+        **{"entry_price": 3000.0, "size_usd": 150.0, "leverage": 2, "status": "open", "opened_at": 1},
+    }
+    journal = Journal(desk.settings.state_folder)
+    await journal.open()
+    data = {"position": {**position, "_id": "a" * 24}, "trade": {}, "shadow": True}
+    await journal.note("paper-entry", 1, data)
+    await journal.close()
+    monkeypatch.setattr(TradingStore, "enter_paper", slowly)
+    monkeypatch.setattr(TradingStore, "shadows_of", reading)
+    with rig.running(desk.settings, desk.environment, working=True) as engine:
+        body: Any = await rig.until(lambda: engine._body)
+        books = body.room.worker.paper.books
+        book = await rig.until(lambda: books.get(desk.agents["Real"]), "the book is read")
+        assert [*book.positions] == ["a" * 24]
 
 
 # Shared accounts
