@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from aster_tui.aster.errors import AnswerError, AsterError
 from aster_tui.aster.trader import Trader
 from aster_tui.domain.client_ids import Purpose, client_order_id
-from aster_tui.domain.decisions import DecisionRefused, parse_decision
+from aster_tui.domain.decisions import Decision, DecisionRefused, Plan, parse_decision
 from aster_tui.domain.documents import AgentDocument
 from aster_tui.domain.symbols import symbol_of
 from aster_tui.domain.trading import Order
@@ -128,6 +128,9 @@ class Interrupted:
         if entry is not None and entry.executed:
             return await self._protected(agent, queued, held, entry, there)
         if (close := there.get("close")) is not None:
+            if close.executed:
+                with contextlib.suppress(StoreError):
+                    await (await self._paper.book(agent)).leave(symbol)
             return Outcome("failed", (f"its worker died after its close {close.client_order_id} was placed",))
         reason = "its worker died; no order of it is at the exchange, and it is not carried out again"
         return Outcome("failed", (reason,))
@@ -163,9 +166,23 @@ class Interrupted:
             )
         except DecisionRefused as refused:
             return Outcome("failed", (placed, *refused.reasons))
+        await self._shadowed(agent, decision, entry)
         if "close" in there:  # it was being closed, for want of its protection
             return Outcome("failed", (placed, "and it was closed again"))
         outcome = await self._executor.complete(
             agent, decision, held.permit, held.lease.epoch, entry, frozenset(there)
         )
         return Outcome("failed", (placed, *outcome.reasons), outcome.orders, plan=outcome.plan)
+
+    async def _shadowed(self, agent: AgentDocument, decision: Decision, entry: Order) -> None:
+        """The paper twin of what was bought, where its worker did not live to write it."""
+        marks = (r.mark_price for r in self._ledger.of_decision(decision.decision_id) if r.purpose == "entry")
+        plan = Plan(
+            decision, entry.symbol, entry.side, entry.executed, next(marks, None) or entry.average_price
+        )
+        try:
+            book = await self._paper.book(agent)
+            if not book.has(decision.decision_id):
+                await book.enter(decision, plan)
+        except StoreError as error:
+            self._core.problem("worker", f"{agent.name}: its paper account is not kept now: {error}")

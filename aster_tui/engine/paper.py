@@ -78,6 +78,7 @@ class PaperBook:
         """Begin with what the database has."""
         if self.shadow:
             known = await store.shadows_of(self.agent.agent_id)
+            self._known = {p.position_id for p in known}
             self.trades = [_shadow_exit(p) for p in known if p.status == "closed"]
             self.positions = {p.position_id: p for p in known if p.status == "open"}
             return
@@ -155,8 +156,9 @@ class PaperBook:
         return {**shown, **({"lastTrade": last_trade(self.trades[-1])} if self.trades else {})}
 
     def has(self, decision_id: str) -> bool:
-        """Whether a decision was filled here in this run."""
-        return any(p.position_id == _id_of(decision_id) for p in self.positions.values())
+        """Whether a decision was filled here, as far as is known."""
+        key = _id_of(decision_id)
+        return key in self._known or key in self.positions
 
     async def enter(self, decision: Decision, plan: Plan) -> PositionDocument:
         """Fill an opening decision at the mark, worse by the slippage."""

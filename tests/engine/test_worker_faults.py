@@ -326,6 +326,10 @@ async def test_what_a_dead_worker_bought_gets_its_stop_from_the_next(desk: Desk)
             ("STOP_MARKET", D(95000), True, D("0.001")),
             ("TAKE_PROFIT_MARKET", D(99000), True, D("0.001")),
         }
+        # Its paper twin stands beside it: the comparison has both.
+        shadow = await rig.until(lambda: desk.database.shadows.find_one({"decisionId": str(key)}))
+        assert (shadow["status"], shadow["coin"], shadow["stop_loss"]) == ("open", "BTC", 95000.0)
+        assert shadow["size_usd"] == pytest.approx(0.001 * shadow["entry_price"])
         other = await desk.ended(lost)
         assert "no order of it is at the exchange" in other["reasons"][0]
         assert desk.amount(account, "ETHUSDT") == 0
