@@ -130,17 +130,38 @@ async def agree(
         assert agent["isPaperTrading"] is False
         assert agent["balance"] == pytest.approx(float(account.wallet))
         paid = sum((r.commission - r.realized for r in records if r.agent == name), D(0))
-        assert account.wallet == D(1000) - paid
+        # A run may cross the hour at which funding is charged.
+        income = exchange.exchange.income[account.user]
+        funding = sum((D(row["income"]) for row in income if row["incomeType"] == "FUNDING_FEE"), D(0))
+        assert account.wallet == D(1000) - paid + funding
 
 
 def balance_follows_the_rules(database: Any, exchange: PracticeExchange, agent: dict[str, Any]) -> None:
-    exits = database.trades.find({"agentId": str(agent["_id"]), "tradeType": "exit"})
-    balance = 1000.0 + sum(t["pnlAbsolute"] for t in exits)
-    for p in database.positions.find({"agentId": str(agent["_id"]), "status": "open"}):
+    whose = {"agentId": str(agent["_id"])}
+    trades = [*database.trades.find(whose)]
+    exits = [t for t in trades if t["tradeType"] == "exit"]
+    opened = [*database.positions.find({**whose, "status": "open"})]
+    made = sum(t["pnlAbsolute"] for t in exits)
+    for p in opened:
         mark = float(exchange.exchange.market.quote(f"{p['coin']}USDT").mark)
         change = (mark - p["entry_price"]) / p["entry_price"] * 100
-        balance += (change if p["signal"] == "long" else -change) / 100 * p["size_usd"]
-    assert agent["balance"] == pytest.approx(balance, abs=1e-6)
+        made += (change if p["signal"] == "long" else -change) / 100 * p["size_usd"]
+    assert agent["balance"] == pytest.approx(1000.0 + made, abs=1e-6)
+    assert agent["pnlAbsolute"] == pytest.approx(made, abs=1e-6)
+    assert agent["pnl"] == pytest.approx(made / 1000 * 100, abs=1e-6)
+    assert agent["totalTrades"] == len(exits) > 0
+    assert agent["winRate"] == pytest.approx(100 * sum(t["pnlAbsolute"] > 0 for t in exits) / len(exits))
+    assert agent["volume24h"] == pytest.approx(sum(t["size_usd"] for t in trades))
+    shown = [(p["coin"], p["signal"], p["entry_price"], p["size_usd"]) for p in agent["activePositions"]]
+    assert sorted(shown) == sorted((p["coin"], p["signal"], p["entry_price"], p["size_usd"]) for p in opened)
+    assert agent["lastTrade"]["timestamp"] == max(t["timestamp"] for t in trades)
+    for p in database.positions.find({**whose, "status": "closed"}):
+        # Both sides pay 2 bp of slippage and 0.04 % of a fee; nothing moves the market here.
+        entry, left, size = p["entry_price"], p["exit_price"], p["size_usd"]
+        gross = (left - entry) / entry * size * (1 if p["signal"] == "long" else -1)
+        worth = size / entry * left
+        assert p["pnlAbsolute"] == pytest.approx(gross - 0.0004 * (size + worth), abs=1e-9)
+        assert p["pnl"] == pytest.approx(p["pnlAbsolute"] / size * 100, abs=1e-9)
 
 
 async def test_two_hundred_decisions_with_the_database_away_for_a_third_of_them(tmp_path: Path) -> None:
