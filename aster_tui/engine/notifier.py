@@ -1,13 +1,15 @@
 """Tells a person who is not at the screen, through apprise: mail, Slack, Telegram, webhooks and many more.
 
 Lines of a few seconds become one message, and no more than a few messages a minute leave: what comes faster
-is counted. A notifier that fails is a line in the errors pane, never a blocked order.
+is counted. A notifier that fails is a line in the errors pane, never a blocked order; what a receiver did not
+take is told to it again, later and with its time, until it does.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
@@ -34,16 +36,19 @@ LAST_SECONDS = 2.5
 MOST_A_MINUTE = 6
 MOST_LINES = 20
 SEND_SECONDS = 20.0
+#: What was not taken is told again, one message at a time, this often; of very many the latest.
+AGAIN_SECONDS, KEPT = 10.0, 50
 TURN, TURN_MS = "notifier", 15_000
 
-Send = Callable[[str, str], bool]
+#: Tells (the message's number, title, body) whoever has not taken that number before.
+Send = Callable[[int, str, str], bool]
 
 
 class Notifier:
     """Groups alarms and sends them.
 
     Args:
-        send: sends (title, body) and says whether every receiver took it; blocks, so it runs on a thread.
+        send: says whether every receiver has taken it; blocks, so it runs on a thread.
         journal: several processes of a machine see the same; one of them tells.
     """
 
@@ -56,6 +61,9 @@ class Notifier:
         self._lines: asyncio.Queue[tuple[str, bool]] = asyncio.Queue()
         self._sent: deque[float] = deque(maxlen=MOST_A_MINUTE)
         self._failing = False
+        self._number = 0
+        #: Messages that not everybody took: (number, title, body, when).
+        self._again: deque[tuple[int, str, str, float]] = deque(maxlen=KEPT)
         self._controls: Mapping[str, Control] = {}
         self._started_at = now_ms()
         self._lost: set[str] = set()
@@ -71,7 +79,7 @@ class Notifier:
 
     async def run(self) -> None:
         """Until cancelled; what is known by then is still told."""
-        looking = asyncio.create_task(self._look())
+        beside = [asyncio.create_task(self._look()), asyncio.create_task(self._repeat())]
         try:
             while True:
                 lines = [await self._lines.get()]
@@ -84,7 +92,8 @@ class Notifier:
                         await self._last(lines)
                 await self._deliver(lines)
         finally:
-            looking.cancel()
+            for task in beside:
+                task.cancel()
             await self._last(self._rest())
 
     def _rest(self) -> list[tuple[str, bool]]:
@@ -155,17 +164,39 @@ class Notifier:
             shown = [*shown[:MOST_LINES], f"… and {len(shown) - MOST_LINES} more"]
         title = f"aster-tui {self._network}: {shown[0][:80]}"
         self._sent.append(time.monotonic())
+        self._number += 1
+        number, body, at = self._number, "\n".join(shown), time.time()
+        if not await self._hand_over(number, title, body):
+            self._again.append((number, title, body, at))
+
+    async def _repeat(self) -> None:
+        """Tell again what was not taken, the oldest first."""
+        while True:
+            await asyncio.sleep(AGAIN_SECONDS)
+            if not self._again:
+                continue
+            number, title, body, at = waiting = self._again[0]
+            when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
+            if await self._hand_over(number, title, f"{body}\n(of {when}, could not be told before)"):
+                with contextlib.suppress(ValueError):  # too many came meanwhile
+                    self._again.remove(waiting)
+
+    async def _hand_over(self, number: int, title: str, body: str) -> bool:
+        """Whether every receiver has it."""
         try:
             async with asyncio.timeout(SEND_SECONDS):
-                taken = await asyncio.to_thread(self._send, title, "\n".join(shown))
+                taken = await asyncio.to_thread(self._send, number, title, body)
         except TimeoutError:
-            return self._failed("no answer in time")
+            self._failed("no answer in time")
+            return False
         except Exception as error:  # apprise's plugins raise what they like
-            return self._failed(type(error).__name__)
+            self._failed(type(error).__name__)
+            return False
         if not taken:
-            return self._failed("a receiver did not take it")
+            self._failed("a receiver did not take it")
+            return False
         self._failing = False
-        return None
+        return True
 
     def _failed(self, why: str) -> None:
         if not self._failing:
@@ -173,18 +204,27 @@ class Notifier:
             self._core.problem(
                 "notifier",
                 f"the alarm was not delivered: {why}",
-                remedy="look at the setting notify; what is wrong is in this pane all the same",
+                remedy="look at the setting notify; it is tried again, and this pane has it all the same",
             )
 
 
 def apprise_sender(urls: Sequence[str]) -> Send:
-    """Sends to every address of a list, as apprise writes them."""
+    """Sends to every address of a list, as apprise writes them; to each once."""
+    taken: dict[int, set[int]] = {}
+    one_at_a_time = threading.Lock()  # a thread that nobody waits for any more may still be at it
 
-    def send(title: str, body: str) -> bool:
+    def send(number: int, title: str, body: str) -> bool:
         import apprise  # 0.1 s, and only where somebody is to be told
 
-        receiver = apprise.Apprise()
-        known = [receiver.add(url) for url in urls]
-        return bool(all(known) and receiver.notify(title=title, body=body))
+        with one_at_a_time:
+            done = taken.setdefault(number, set())
+            for place, url in enumerate(urls):
+                receiver = apprise.Apprise()
+                if place not in done and receiver.add(url) and receiver.notify(title=title, body=body):
+                    done.add(place)
+            # One that everybody took is asked for no more, but by who gave it up for lost.
+            for old in [*taken][: -2 * KEPT]:
+                del taken[old]
+            return len(done) == len(urls)
 
     return send

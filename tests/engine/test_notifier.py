@@ -21,12 +21,14 @@ from tests import rig
 
 
 @asynccontextmanager
-async def receiver(status: int = 200) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
+async def receiver(*statuses: int) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
+    """A webhook that answers with these statuses, and the last of them from then on."""
     told: list[dict[str, Any]] = []
+    answers = [*statuses] or [200]
 
     async def take(request: web.Request) -> web.Response:
         told.append(await request.json())
-        return web.Response(status=status)
+        return web.Response(status=answers.pop(0) if len(answers) > 1 else answers[0])
 
     app = web.Application()
     app.router.add_post("/alarm", take)
@@ -40,9 +42,9 @@ async def receiver(status: int = 200) -> AsyncIterator[tuple[str, list[dict[str,
 
 
 @asynccontextmanager
-async def notifying(url: str, journal: Journal | None = None) -> AsyncIterator[Core]:
+async def notifying(*urls: str, journal: Journal | None = None) -> AsyncIterator[Core]:
     core = Core(network="PRACTICE", read_only=False, initial_balance=Decimal(1000), sync_seconds=30)
-    told = Notifier(core, apprise_sender([url]), journal, network="PRACTICE")
+    told = Notifier(core, apprise_sender(urls), journal, network="PRACTICE")
     core.listen(told.listen)
     running = asyncio.create_task(told.run())
     try:
@@ -90,6 +92,20 @@ async def test_a_receiver_that_fails_is_one_line_and_heals(monkeypatch: Any) -> 
         await rig.until(lambda: any(e.source == "notifier" for e in core.state.errors.values()))
 
 
+async def test_what_a_receiver_did_not_take_is_told_to_it_again_and_to_nobody_twice(monkeypatch: Any) -> None:
+    monkeypatch.setattr(notifier, "GROUP_SECONDS", 0.05)
+    monkeypatch.setattr(notifier, "AGAIN_SECONDS", 0.1)
+    async with receiver() as (good, heard), receiver(500, 500, 200) as (bad, told):
+        async with notifying(good, bad) as core:
+            core.problem("naked", "no stop")
+            await rig.until(lambda: len(told) == 3)
+            core.problem("naked", "another")
+            await rig.until(lambda: len(told) == 4)
+        assert [t["message"] for t in heard] == ["no stop", "another"]
+        assert [t["message"].splitlines()[0] for t in told] == ["no stop"] * 3 + ["another"]
+        assert "could not be told before" in told[2]["message"]
+
+
 async def test_of_two_processes_one_tells_what_both_see_and_each_what_it_alone_does(
     monkeypatch: Any, tmp_path: Path
 ) -> None:
@@ -98,7 +114,7 @@ async def test_of_two_processes_one_tells_what_both_see_and_each_what_it_alone_d
     for journal in journals:
         await journal.open()
     async with receiver() as (url, told):
-        async with notifying(url, journals[0]) as one, notifying(url, journals[1]) as two:
+        async with notifying(url, journal=journals[0]) as one, notifying(url, journal=journals[1]) as two:
             for core in (one, two):
                 core.problem("exchange", "the same")
             await rig.until(lambda: told)
