@@ -93,6 +93,7 @@ class PositionDocument:
     pnl: Decimal
     pnl_absolute: Decimal
     warnings: tuple[str, ...] = ()
+    expected_duration: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +284,7 @@ def parse_position(raw: Mapping[str, Any]) -> PositionDocument:
         pnl=fields.number("pnl", optional=True),
         pnl_absolute=fields.number("pnlAbsolute", optional=True),
         warnings=tuple(fields.warnings),
+        expected_duration=duration if isinstance(duration := raw.get("expected_duration"), str) else "",
     )
 
 

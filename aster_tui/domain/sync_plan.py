@@ -111,6 +111,7 @@ class _Planner:
         merged = {
             **self._document(position),
             "opened_at": kept.opened_at,
+            "expected_duration": kept.expected_duration,
             "stop_loss": float(stop or kept.stop_loss),
             "profit_target": float(target or kept.profit_target),
         }
@@ -196,7 +197,7 @@ class _Planner:
             "size_usd": float(abs(position.quantity) * position.entry_price),
             "signal": position.side,
             "opened_at": document["opened_at"],
-            "expected_duration": "",
+            **({"expected_duration": duration} if (duration := document["expected_duration"]) else {}),
         }
 
     def _protection(self, position: Position) -> tuple[Decimal | None, Decimal | None]:

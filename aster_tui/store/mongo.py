@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -253,10 +253,35 @@ class MongoWriter(MongoReader):
 
     async def _set_agent(self, agent_id: str, fields: Mapping[str, Any]) -> None:
         agents = (await self._database()).agents
-        update = {"$set": {**fields, "updatedAt": datetime.now(UTC)}}
+        update = [{"$set": _kept_within({**fields, "updatedAt": datetime.now(UTC)})}]
         result = await self._do(lambda: agents.update_one({"_id": {"$in": ids(agent_id)}}, update))
         if not result.matched_count:
             raise StoreError("the agent's document is gone", remedy="was the agent removed or renamed?")
+
+
+def _kept_within(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """What is to be set, such that in ``activePositions`` and ``lastTrade``, too, fields of others stay: of
+    the same position, and of the same trade."""
+    told: dict[str, Any] = {name: {"$literal": value} for name, value in fields.items()}
+    if (trade := fields.get("lastTrade")) is not None:
+        same = {"$eq": ["$lastTrade.timestamp", {"$literal": trade["timestamp"]}]}
+        told["lastTrade"] = {"$mergeObjects": [{"$cond": [same, "$lastTrade", None]}, {"$literal": trade}]}
+    if (active := fields.get("activePositions")) is not None:
+        told["activePositions"] = [_position_kept(element, active) for element in active]
+    return told
+
+
+def _position_kept(element: Mapping[str, Any], active: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def mark(one: Mapping[str, Any]) -> tuple[Any, Any]:
+        return one["coin"], one["signal"]
+
+    # Where there are several of a kind, when each was opened tells them apart.
+    alone = sum(mark(other) == mark(element) for other in active) == 1
+    names = ("coin", "signal") if alone else ("coin", "signal", "opened_at")
+    there = {"$cond": [{"$isArray": "$activePositions"}, "$activePositions", []]}
+    same = {"$and": [{"$eq": [f"$$this.{name}", {"$literal": element[name]}]} for name in names]}
+    before = {"$arrayElemAt": [{"$filter": {"input": there, "as": "this", "cond": same}}, 0]}
+    return {"$mergeObjects": [{"expected_duration": ""}, before, {"$literal": element}]}
 
 
 def ids(text: str) -> list[Any]:

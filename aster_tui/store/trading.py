@@ -395,7 +395,7 @@ def active_position(position: PositionDocument, mark: Decimal) -> dict[str, Any]
         "size_usd": float(position.size_usd),
         "signal": position.signal,
         "opened_at": position.opened_at,
-        "expected_duration": "",
+        **({"expected_duration": position.expected_duration} if position.expected_duration else {}),
     }
 
 

@@ -110,6 +110,29 @@ async def test_realized_pnl_is_summed_over_exits_and_ignores_what_is_no_number(
     assert await store.exit_pnl("nobody") == 0
 
 
+async def test_fields_of_others_stay_in_the_positions_within_an_agent_and_in_its_last_trade(
+    store: MongoWriter, raw_database: Any
+) -> None:
+    element = {"coin": "BTC", "signal": "long", "opened_at": 1, "expected_duration": "2h", "mine": "$kept"}
+    last = {"pair": "BTC", "timestamp": 7, "mine": {"deep": 1}}
+    inserted = raw_database.agents.insert_one(
+        agent_document("A", activePositions=[element, "broken"], lastTrade=last)
+    )
+    agent_id = str(inserted.inserted_id)
+    positions = [Position("BTCUSDT", D("0.01"), D(63000)), Position("ETHUSDT", D(-1), D(3000))]
+    await store.apply_sync(agent_id, plan_sync(agent_id, "A", [], positions, {}, 5), 5)
+    trade = {"pair": "BTC", "price": 3.0, "timestamp": 7}
+    await store._set_agent(agent_id, {"lastTrade": trade})
+    agent = raw_database.agents.find_one({"name": "A"})
+    btc, eth = agent["activePositions"]
+    assert (btc["mine"], btc["expected_duration"], btc["size_usd"]) == ("$kept", "2h", 630.0)
+    assert ("mine" in eth, eth["expected_duration"], eth["signal"]) == (False, "", "short")
+    assert agent["lastTrade"] == {**trade, "mine": {"deep": 1}}
+    await store._set_agent(agent_id, {"lastTrade": {**trade, "timestamp": 8}, "activePositions": []})
+    agent = raw_database.agents.find_one({"name": "A"})
+    assert (agent["lastTrade"], agent["activePositions"]) == ({**trade, "timestamp": 8}, [])
+
+
 async def test_every_update_keeps_the_fields_it_does_not_know(store: MongoWriter, raw_database: Any) -> None:
     inserted = raw_database.agents.insert_one(agent_document("A", prompt="long", extra={"deep": [1]}))
     agent_id = str(inserted.inserted_id)
