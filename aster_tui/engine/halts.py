@@ -77,6 +77,11 @@ class Controls:
         #: Whether the database, where there is one, has said who is stopped.
         self.known = store is None
 
+    @property
+    def shared(self) -> bool:
+        """Whether there is a database through which other machines learn of it."""
+        return self._store is not None
+
     def halted(self, agent: AgentDocument) -> Halt:
         """How far an agent is stopped now."""
         self.look()

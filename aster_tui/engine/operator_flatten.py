@@ -149,7 +149,10 @@ class CloseAllTask:
             tell(f"{whom} NOT halted on this machine ({str(error) or 'the disk did not answer'})")
             return
         self._controls.wake()
-        tell(f"{whom} halted on this machine; the database is told as soon as it can be")
+        others = "no database is configured, so no other machine knows"
+        if self._controls.shared:
+            others = "the database is told as soon as it can be"
+        tell(f"{whom} halted on this machine; {others}")
 
     async def _kept(self, run: FlattenRun, report: FlattenReport) -> FlattenReport:
         def keep() -> str:
