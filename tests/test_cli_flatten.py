@@ -61,6 +61,7 @@ def test_everything_is_closed_and_the_document_says_how(tmp_path: Path) -> None:
         assert told["verified_at"] > 1_600_000_000_000
         assert told["elapsed_ms"] == sum(step["ms"] for step in told["steps"])
         assert [a["agents"] for a in told["accounts"]] == [["CRANE"], ["SNIPER"]]
+        assert max(a["verified_at"] for a in told["accounts"]) == told["verified_at"]
         for account in told["accounts"]:
             assert account.keys() >= KEYS
             assert (account["positions_before"], account["rounds"], account["error"]) == (3, 1, "")

@@ -32,7 +32,7 @@ from aster_tui.domain.audit import AuditLine
 from aster_tui.domain.controls import FLEET
 from aster_tui.domain.documents import AgentDocument
 from aster_tui.domain.flatten_report import AccountReport, FlattenReport, counted, document
-from aster_tui.domain.symbols import plain, symbol_of
+from aster_tui.domain.symbols import plain, symbol_among, symbol_of
 from aster_tui.domain.trading import account_key
 from aster_tui.engine.apart import apart, on_a_thread
 from aster_tui.engine.clock import now_ms
@@ -58,6 +58,8 @@ DATABASE_SECONDS = 4.0
 DISK_SECONDS = 1.0
 #: How long the exchange is asked whether it has the symbols that were named.
 SYMBOLS_SECONDS = 1.5
+#: How long the question waits for the accounts that only the database knows.
+CONFIRM_SECONDS = 1.5
 DISK_SILENT = "the disk did not answer"
 WORD = "close"
 
@@ -77,7 +79,7 @@ def close_all(
         return _refused(voice, "read-only: nothing was closed", REFUSED, "refused", as_json)
     if not yes and not sys.stdin.isatty():
         return _refused(voice, "without a terminal this wants --yes", USAGE, "usage", as_json)
-    command = CloseAll(settings, names, frozenset(map(symbol_of, symbols)), deadline_s, voice)
+    command = CloseAll(settings, names, symbols, deadline_s, voice)
     with _logging(settings):
         code = asyncio.run(command.run(yes=yes, as_json=as_json))
     if command.hangs:
@@ -113,11 +115,12 @@ class CloseAll:
         self,
         settings: Settings,
         names: tuple[str, ...],
-        symbols: frozenset[str],
+        symbols: tuple[str, ...],
         deadline_s: float | None,
         voice: Voice,
     ) -> None:
-        self._settings, self._names, self._symbols = settings, names, symbols
+        self._settings, self._names = settings, names
+        self._asked_symbols, self._symbols = symbols, frozenset(map(symbol_of, symbols))
         self._deadline_s, self._voice = deadline_s, voice
         self._environment = agent_environment()
         self._who = identity()
@@ -143,9 +146,14 @@ class CloseAll:
         try:
             here = known_here(self._environment, settings.state_folder, settings.network)
             scope = self._scope(here)
-            if (scope.unknown or not scope.targets) and self._asking is not None:
-                # Only the database may know them.
-                scope = self._scope(merged(here, await self._asking, self._environment))
+            if self._asking is not None:
+                if scope.unknown or not scope.targets:
+                    await self._asking  # only the database may know them
+                elif not yes:
+                    # Somebody reads first: what is confirmed is what will be closed.
+                    await asyncio.wait({self._asking}, timeout=CONFIRM_SECONDS)
+                if self._asking.done():
+                    scope = self._scope(merged(here, self._asking.result(), self._environment))
             problem, code = self._wrong(scope)
             if not problem and (unknown := await self._unknown_symbols()):
                 problem, code = f"the exchange has no {', '.join(unknown)}: nothing was closed", USAGE
@@ -198,7 +206,9 @@ class CloseAll:
             return []
         finally:
             await asking.aclose()
-        return sorted(self._symbols - info.rules.keys() - {*info.unreadable})
+        known = {*info.rules, *info.unreadable}
+        self._symbols = frozenset(symbol_among(name, known) for name in self._asked_symbols)
+        return sorted(self._symbols - known)
 
     async def _ask_database(self, database: DatabaseProcess) -> tuple[AgentDocument, ...]:
         """The agents the database knows, in a bounded time; none when it cannot be asked."""

@@ -295,6 +295,7 @@ class Flatten:
                 self._took(leg, close, one, now)
             elif one.kind == "unknown":
                 lost.append(close)
+                leg.trouble = one.words
                 self._made[close.number] = replace(self._made[close.number], status=UNKNOWN, words=one.words)
             else:
                 status = UNSENT if one.kind == "unsent" else REFUSED

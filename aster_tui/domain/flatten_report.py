@@ -22,7 +22,8 @@ STEP_NAMES = ("keys", "read", "close", "cancel", "verify", "prove")
 class AccountReport:
     """One account. ``client_ids`` are those of its closing orders by their number; ``problem`` is why the
     account cannot be used at all; ``reached`` is whether the exchange ever answered for it; ``marks`` are the
-    ms since the begin at which it came through each step."""
+    ms since the begin at which it came through each step; ``verified_at`` is when the exchange said the
+    second time that it is flat (Unix ms)."""
 
     account: str
     agents: tuple[str, ...]
@@ -31,6 +32,7 @@ class AccountReport:
     problem: str = ""
     reached: bool = False
     marks: Mapping[str, int] = field(default_factory=dict)
+    verified_at: int | None = None
 
     @property
     def flat(self) -> bool:
@@ -141,6 +143,7 @@ def _account(account: AccountReport) -> dict[str, Any]:
     return {
         "account": account.account,
         "agents": list(account.agents),
+        "verified_at": account.verified_at if account.flat else None,
         "positions_before": state.positions_before,
         "close_orders": [
             {

@@ -7,7 +7,14 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from aster_tui.domain.flatten_report import STEP_NAMES, FlattenReport, counted, document, step_times
+from aster_tui.domain.flatten_report import (
+    STEP_NAMES,
+    AccountReport,
+    FlattenReport,
+    counted,
+    document,
+    step_times,
+)
 from aster_tui.domain.symbols import plain
 
 #: What it means that an account came through a step.
@@ -79,7 +86,7 @@ def incident_markdown(report: FlattenReport, trace: Sequence[TraceLine], *, netw
             "",
             f"### {account.account} ({', '.join(account.agents) or 'no agent'})",
             "",
-            f"{'flat' if account.flat else 'NOT FLAT'}: "
+            f"{_flat_words(account)}: "
             f"{counted(state.positions_before, 'position')} before, "
             f"{counted(len(state.closes), 'closing order')} in {counted(state.rounds, 'round')}, "
             f"{counted(state.orders_cancelled, 'order')} cancelled, {state.open_orders} left open.",
@@ -145,6 +152,12 @@ def incident_markdown(report: FlattenReport, trace: Sequence[TraceLine], *, netw
     rows4 = [(stamp(t.at), t.account or "all", t.request, t.answer, str(t.ms)) for t in ordered]
     lines += table(("at (UTC)", "account", "request", "answer", "ms"), rows4)
     return "\n".join(lines) + "\n"
+
+
+def _flat_words(account: AccountReport) -> str:
+    if not account.flat:
+        return "NOT FLAT"
+    return f"flat, verified at {stamp(account.verified_at)} UTC" if account.verified_at else "flat"
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

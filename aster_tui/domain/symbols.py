@@ -6,6 +6,7 @@ Filter names and meanings are the venue's (``GET /fapi/v3/exchangeInfo``). ``pri
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 
@@ -89,6 +90,12 @@ def symbol_of(coin: str) -> str:
     """The symbol a coin trades as: ``BTC`` is ``BTCUSDT``; a symbol stays what it is."""
     name = coin.strip().upper()
     return name if name.endswith(QUOTE) and name != QUOTE else name + QUOTE
+
+
+def symbol_among(name: str, known: Container[str]) -> str:
+    """The symbol meant by a name: one of the known ones, or the one the coin trades as."""
+    exact = name.strip().upper()
+    return exact if exact in known else symbol_of(name)
 
 
 def coin_of(symbol: str) -> str:

@@ -39,6 +39,8 @@ REQUEST_SECONDS = 3.0
 HALT_SECONDS = 0.5
 #: A ban is two minutes at the least: it is waited for. A longer one is said at once.
 LIMITED_PATIENCE_MS = 150_000
+#: A key that comes this long after the deadline still serves to name what is left.
+KEY_SECONDS = 2.0
 PROGRESS_SECONDS = 0.1
 RULES_RETRY_SECONDS = 0.3
 #: Request weight of one account, at the most and at the least, on its way to flat.
@@ -336,8 +338,8 @@ class FlattenRun:
         self._changed()
 
     async def _open(self, target: Target) -> Wallet:
-        """The wallet of an account, until the deadline: a keystore, a command or a keyring may take their
-        time, or for ever.
+        """The wallet of an account, until a little after the deadline: a keystore, a command or a keyring may
+        take their time, or for ever.
 
         Raises:
             KeyProblem: there is none, in words.
@@ -348,7 +350,8 @@ class FlattenRun:
             if not target.slow:
                 return target.open_wallet()
             on_a_thread(target.open_wallet, opening)
-            async with asyncio.timeout(max(0, self._terms.deadline - clock_ms()) / 1000):
+            left = max(0, self._terms.deadline - clock_ms()) / 1000
+            async with asyncio.timeout(left + KEY_SECONDS):
                 return await opening
         except TimeoutError:
             raise KeyProblem("its key was not found by the deadline: what keeps it does not answer") from None

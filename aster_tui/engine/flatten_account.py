@@ -51,7 +51,7 @@ from aster_tui.engine.intents import OrderFor, intended
 
 log = structlog.get_logger(__name__)
 
-NO_SUCH_ORDER = -2013
+NO_SUCH_ORDER, ONLY_REDUCES = -2013, -4087
 #: "Flat" waits at most this long for the journal's word of what other processes have under way.
 STRAYS_MS = 1_500
 #: Weight of reading the open orders of all symbols.
@@ -152,6 +152,7 @@ class AccountRun:
             client_ids=self._ids,
             reached=self._reached,
             marks=dict(self._marks),
+            verified_at=self.verified_at,
         )
 
     async def run(self) -> None:
@@ -419,6 +420,9 @@ def failure(error: AsterError, *, changes: bool) -> Failure:
         return Failure("limited", words, 0, FIREWALL_MS)
     if isinstance(error, AnswerError):
         kind = error.meaning.kind
+        if error.number == ONLY_REDUCES:
+            # That is all that is done here: it says nothing of the key.
+            return Failure("refused", words, error.number)
         if kind in ("key", "clock"):
             return Failure("key" if kind == "key" else "clock", words, error.number)
         if kind in ("rejected", "already"):

@@ -16,7 +16,7 @@ from aster_tui.domain.documents import AgentDocument
 from aster_tui.domain.flatten_report import FlattenReport, document
 from aster_tui.domain.fleet_views import user_feed
 from aster_tui.domain.lifecycle import OrderRecord
-from aster_tui.domain.symbols import symbol_of
+from aster_tui.domain.symbols import symbol_among
 from aster_tui.domain.views import RequestState
 from aster_tui.engine.apart import apart
 from aster_tui.engine.core import Core
@@ -81,7 +81,7 @@ class CloseAllTask:
             self._venue,
             nonces,
             scope.targets,
-            symbols=frozenset(symbol_of(symbol) for symbol in asked.symbols),
+            symbols=frozenset(symbol_among(symbol, self._symbols()) for symbol in asked.symbols),
             deadline_s=asked.deadline_s,
             rules=self._core.state.rules or None,
             book=FlattenBook(self._journal, on_record=self._on_record),
@@ -99,6 +99,12 @@ class CloseAllTask:
         given = document(report)
         state = _STATES[report.ending]
         return Answer(state, report.message, {"ok": report.flat, "code": state, **given})
+
+    def _symbols(self) -> set[str]:
+        """The symbols the exchange has, and those that are held."""
+        state = self._core.state
+        held = {p.symbol for account in state.accounts.values() for p in account.positions.values()}
+        return held | state.rules.keys()
 
     async def _scope(self, asked: CloseAll) -> Scope:
         settings, state = self._settings, self._core.state

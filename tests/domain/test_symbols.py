@@ -15,6 +15,7 @@ from aster_tui.domain.symbols import (
     round_nearest,
     round_up,
     split_quantity,
+    symbol_among,
     symbol_of,
 )
 
@@ -67,3 +68,10 @@ def test_a_coin_and_its_symbol() -> None:
     assert symbol_of("BTCUSDT") == "BTCUSDT"
     assert coin_of("BTCUSDT") == "BTC"
     assert symbol_of(coin_of("USDT")) == "USDTUSDT"
+
+
+@pytest.mark.parametrize(
+    ("name", "symbol"), [("btc", "BTCUSDT"), ("BTCUSDT", "BTCUSDT"), ("btcusd1", "BTCUSD1"), ("x", "XUSDT")]
+)
+def test_a_symbol_of_another_quote_is_meant_where_the_exchange_has_it(name: str, symbol: str) -> None:
+    assert symbol_among(name, {"BTCUSDT", "BTCUSD1"}) == symbol

@@ -242,6 +242,10 @@ def test_the_firewall_is_no_refusal_of_the_exchange() -> None:
     blocked = failure(AnswerError(403, 0, "Forbidden", changes=True), changes=True)
     assert blocked.kind == "limited"
     assert blocked.retry_ms > 0
+    only = failure(
+        AnswerError(400, -4087, "User can only place reduce only order", changes=True), changes=True
+    )
+    assert only.kind == "refused"
     refused = failure(AnswerError(400, -2022, "ReduceOnly Order is rejected.", changes=True), changes=True)
     assert refused.kind == "refused"
 
@@ -384,6 +388,7 @@ async def test_the_incident_report_holds_everything_and_no_secret(tmp_path: Path
         assert "look up what this machine has under way | nothing |" in markdown
         assert "MARKET reduce-only" in markdown
         assert "aster-tui resume" in markdown
+        assert "flat, verified at 20" in markdown
         assert "flat: the exchange said so twice" in markdown
         assert all(line.request in raw for line in run.trace if '"' not in line.request)
         for secret in (account["signer_private_key"], account["user_private_key"]):
