@@ -205,6 +205,7 @@ class AccountFeed:
 class _Running:
     feed: AccountFeed
     identity: tuple[str, ...]
+    agent: tuple[str | None, ...]
 
 
 class AccountFeeds:
@@ -293,6 +294,9 @@ class AccountFeeds:
         if self._no_keys:
             self._core.feed(name, "off", "no keys are loaded")
             return
+        running = self._running.get(account)
+        if running is not None and running.agent == _identity(agent):
+            return  # a balance changed, or a thought: no keystore is decrypted and no command asked for that
         try:
             # On a thread: a keystore takes a second to open, a command or a keyring may take longer.
             keys = await asyncio.to_thread(find_keys, agent, self._environment, self._state_folder)
@@ -312,7 +316,9 @@ class AccountFeeds:
         if running is not None and running.identity != identity:
             await self._end(account, "its wallet changed")
             running = None
-        if running is None:
+        if running is not None:
+            running.agent = _identity(agent)
+        else:
             self._start(account, agent, keys, signer, identity)
 
     def _start(
@@ -328,7 +334,7 @@ class AccountFeeds:
             priority=Priority.SYNC,
         )
         feed = AccountFeed(self._core, client, account, agent.name)
-        self._running[account] = _Running(feed, identity)
+        self._running[account] = _Running(feed, identity, _identity(agent))
         self._core.feed(feed.name, "down", "connecting")
         self._tasks.start(account, keep_running(self._core, feed.name, feed.run))
 
@@ -337,3 +343,8 @@ class AccountFeeds:
         await self._tasks.end(account)
         await running.feed.client.aclose()
         self._core.feed(running.feed.name, "off", why)
+
+
+def _identity(agent: AgentDocument) -> tuple[str | None, ...]:
+    """What decides which wallet an agent has."""
+    return agent.agent_id, agent.name, agent.user_address, agent.signer_address
