@@ -118,7 +118,8 @@ class ConsoleApp(App[None]):
     async def _started(self) -> None:
         self._tick()
         self._engine.start()
-        await self.frame.complete()
+        if not await self.frame.complete():
+            return
         word = self.comfort.begin()
         self._tick()
         if word:

@@ -58,18 +58,30 @@ class Frame:
         self._lines = {name: screen.query_one(f"#{name}", Line) for name in LINES}
         self._rows = [screen.query_one(f"#{name}") for name in ("top", "bottom")]
 
-    async def complete(self) -> None:
-        """Add what the first frame need not wait for: the operators' panes, and the line of the filter."""
+    async def complete(self) -> bool:
+        """Add what the first frame need not wait for: the operators' panes, and the line of the filter.
+        Returns whether that was still possible: a console that is told to leave takes its screen away."""
+        from textual.widget import MountError
+
         from aster_tui.console.desk_panes import CommandsPane, OperatorsPane
         from aster_tui.console.filtering import FilterBar, FilterLine
 
         desk: tuple[Pane, ...] = (CommandsPane(), OperatorsPane())
         row = Horizontal(*desk, id="desk")
-        await self._screen.query_one("#panes").mount(row)
-        await self._screen.mount(FilterBar(), after="#footer")
+        try:
+            await self._screen.query_one("#panes").mount(row)
+            await self._screen.mount(FilterBar(), after="#footer")
+        except MountError:
+            if self._screen.is_attached:
+                raise
+            return False
+        lines = [*self._screen.query(FilterLine)]
+        if not (lines and row.is_attached):  # what is closing takes nothing, and says nothing
+            return False
         self.panes |= {str(pane.id): pane for pane in desk}
-        self.filter_line = self._screen.query_one(FilterLine)
+        self.filter_line = lines[0]
         self._rows.append(row)
+        return True
 
     def say(self, line: str, text: Text) -> None:
         """Have one of the lines say something."""

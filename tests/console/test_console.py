@@ -9,12 +9,13 @@ from decimal import Decimal
 import pytest
 from textual import events
 
-from aster_tui.console.app import TICK_SECONDS
+from aster_tui.console.app import TICK_SECONDS, ConsoleApp
 from aster_tui.console.details import Overlay
 from aster_tui.console.layout import PANES
 from aster_tui.console.registry import ACTIONS
 from aster_tui.domain.commands import SyncAgents
 from aster_tui.domain.views import SyncView
+from tests import rig
 from tests.console.driving import SMALL, WIDE, Clock, console, line, overlay, pane, shown, until
 from tests.console.scripted import NOW, Scripted, agent, error, feeds, fleet, order, position
 
@@ -387,3 +388,17 @@ async def test_an_action_never_comes_before_the_cursor_that_was_moved_for_it() -
             driver.send_message(event)
         await until(pilot, lambda: len(port.asked) == 3)
         assert port.asked == [SyncAgents(("a1",)), SyncAgents(), SyncAgents(("a2",))]
+
+
+async def test_told_to_leave_before_all_of_the_screen_stands_it_leaves_in_order() -> None:
+    class Leaving(Scripted):
+        def start(self) -> None:
+            super().start()
+            app.exit(return_code=129)
+
+    port = Leaving()
+    app = ConsoleApp(port)
+    async with app.run_test():
+        await rig.until(lambda: port.started and not app.is_running, "it left")
+    assert app.return_code == 129
+    assert app._exception is None

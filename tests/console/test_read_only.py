@@ -5,20 +5,27 @@ from __future__ import annotations
 
 import asyncio
 import string
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from textual._compositor import Compositor
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from aster_tui.console.app import ConsoleApp
 from aster_tui.console.layout import PANES
 from aster_tui.console.options import ConsoleOptions
 from aster_tui.console.registry import ACTIONS
+from aster_tui.domain.events import ErrorRaised
+from aster_tui.domain.records import error_record
+from aster_tui.engine.core import now_ms
 from aster_tui.practice.options import PracticeOptions
 from aster_tui.practice.server import PracticeExchange
 from tests import rig
 from tests.console.driving import line, pane
+from tests.console.scripted import audit_line
 from tests.floor import Floor
 
 NAMED = (
@@ -43,6 +50,10 @@ SCREENS = {
     "export": ("E",),
     "metrics": ("M",),
     "close-all": ("ctrl+x",),
+    "error": ("4", "enter"),
+    "command": ("5", "enter"),
+    "operator": ("6", "enter"),
+    "theme": ("T",),
 }
 #: A stream of one's own account is listened to by a key that the venue hands out: that changes no account.
 LISTENS = "/fapi/v3/listenKey"
@@ -65,6 +76,12 @@ async def watched(tmp_path: Any, mongo_uri: str, mongo_database: str, raw_databa
         floor = Floor(exchange, raw_database, chosen, {})
         floor.add("Real", 0)
         floor.add("Paper")
+        floor.database.errors.insert_one(error_record(ErrorRaised(now_ms(), "agent", "it failed", "Real")))
+        filled = {"clientOrderId": "x", "agentName": "Real", "symbol": "BTCUSDT", "status": "FILLED"}
+        floor.database.orders.insert_one({**filled, "type": "MARKET", "side": "BUY", "timestamp": now_ms()})
+        floor.database.audit.insert_one(asdict(audit_line(1)))
+        seen = datetime.now(UTC) + timedelta(hours=1)  # never long ago
+        floor.database.consoles.insert_one({"_id": "c2", "operator": "bo", "host": "desk-2", "seenAt": seen})
         yield floor
 
 
@@ -91,19 +108,24 @@ async def press(app: ConsoleApp, pilot: Pilot[None], key: str) -> None:
     await pilot.pause(0.001)
 
 
-async def every_key(app: ConsoleApp, pilot: Pilot[None], opened: tuple[str, ...]) -> None:
+async def every_key(app: ConsoleApp, pilot: Pilot[None], name: str) -> None:
     """Press every key on a screen, opening it again whenever a key led away from it."""
     here: object = None
+    opened, before = SCREENS[name], ""
     for key in KEYS:
         if here is None or app.screen is not here or len(opened) == 1:
             while app.covered:
                 app.pop_screen()
             assert app.frame.filter_line is not None
             app.frame.filter_line.value = ""
+            if before == opened[0]:  # a key that stays down opens nothing twice
+                await press(app, pilot, "f12")
             for step in opened:
                 await press(app, pilot, step)
+            assert app.covered or name in PANES or isinstance(app.focused, Input), f"{name} did not open"
             here = app.screen
         await press(app, pilot, key)
+        before = key
 
 
 async def every_action(app: ConsoleApp, pilot: Pilot[None]) -> None:
@@ -153,12 +175,14 @@ async def test_nothing_but_reads_whatever_is_pressed(
         monkeypatch.setattr(app, "exit", lambda *args, **more: left.append(1))
         async with app.run_test(size=(80, 24)) as pilot:
             await rig.until(lambda: pane(app, "agents").rows, "agents")
+            await rig.until(lambda: engine.snapshot().errors and engine.snapshot().audit, "errors, the audit")
+            await rig.until(lambda: engine.snapshot().consoles and engine.snapshot().orders, "the rest")
             await rig.until(lambda: app.frame.filter_line is not None, "the whole frame")
             for name in screens:
                 if name == "registry":
                     await every_action(app, pilot)
                 else:
-                    await every_key(app, pilot, SCREENS[name])
+                    await every_key(app, pilot, name)
             assert "WATCH" in line(app, "header")
     after = await watched.state()
     _only_reads(before, after, signed=mode == "read_only")

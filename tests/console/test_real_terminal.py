@@ -103,6 +103,11 @@ async def begun(session: Session) -> None:
     await session.until("Agents 2", "● REAL", "mongo ●", "user ●")
 
 
+async def first_frame(session: Session) -> None:
+    """Something stands on the screen, and nothing is known yet."""
+    await session.until("PRACTICE", "Agents", "ctrl+x CLOSE ALL")
+
+
 # Each step of the day: up to its middle, where what was asked for is under way, and on to its end.
 
 
@@ -190,6 +195,16 @@ async def test_a_whole_day_by_keys(session: Session) -> None:
     ((_, lines, wrong),) = chains(floor.settings.state_folder)
     assert wrong == ""
     assert {line.phase for line in lines} == {"asked", "answered"}
+
+
+async def test_the_terminal_goes_at_the_first_frame(session: Session) -> None:
+    """The engine is just being started: it ends in order, and has asked for nothing but reads."""
+    await first_frame(session)
+    session.term.process.send_signal(signal.SIGHUP)
+    assert await asyncio.to_thread(session.term.wait, 60.0) == 128 + signal.SIGHUP
+    asked = (await session.floor.state())["requests"]
+    assert not [r for r in asked if "order" in r.lower() and not r.startswith("GET")]
+    assert "Traceback" not in session.term.raw.decode(errors="replace")
 
 
 @pytest.mark.parametrize(
