@@ -138,6 +138,7 @@ async def test_every_safeguard_is_met_and_every_decision_that_is_none(
             served["mongodb_database"],
             read_only=True,
         )
+        day = time.time() // 86_400
         with rig.running(settings, served["environment"]) as engine:
 
             def unseen() -> list[str]:
@@ -146,6 +147,8 @@ async def test_every_safeguard_is_met_and_every_decision_that_is_none(
                 tripped = [
                     name for name in RULES if f": {name}: " not in words and f"; {name}: " not in words
                 ]
+                if time.time() // 86_400 > day and "daily loss" in tripped:
+                    tripped.remove("daily loss")  # the day on which the demo's unlucky agent lost is over
                 return tripped + [part for part in NO_DECISIONS if part not in words]
 
             try:

@@ -34,6 +34,9 @@ def funding_rate(seed: int, symbol: str, interval: int) -> Decimal:
 class Risk:
     """Looks after the accounts of an exchange."""
 
+    #: Whether funding is charged when its hour comes; otherwise only when it is asked for.
+    funds_by_the_hour = True
+
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._next_funding = payloads.next_funding(exchange.now())
@@ -46,7 +49,7 @@ class Risk:
 
     def fund(self, now: int, *, at_once: bool = False) -> None:
         """Charge funding when its time has come."""
-        if now < self._next_funding and not at_once:
+        if not at_once and (now < self._next_funding or not self.funds_by_the_hour):
             return
         if not at_once:
             self._next_funding = payloads.next_funding(now)

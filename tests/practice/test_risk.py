@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from aster_tui.practice.errors import VenueError
 from aster_tui.practice.ledger import Account
 from aster_tui.practice.listings import LISTINGS
+from aster_tui.practice.risk import Risk
 from tests.practice.test_exchange import World
 
 D = Decimal
@@ -269,7 +270,8 @@ def test_auto_deleveraging_closes_one_symbol() -> None:
     assert told(world, "ORDER_TRADE_UPDATE")[-1]["o"]["c"] == "adl_autoclose"
 
 
-def test_funding_moves_money_once_an_interval_and_is_told() -> None:
+def test_funding_moves_money_once_an_interval_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Risk, "funds_by_the_hour", True)
     world = World()
     world.place(quantity="0.1")
     before, rate = world.account.wallet, world.exchange.risk.rate("BTCUSDT", world.now + 8 * 3_600_000)
