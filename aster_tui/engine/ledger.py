@@ -274,10 +274,13 @@ class Ledger:
         )
 
     def lost_today(self, agent_id: str, now: int) -> Decimal:
-        """What an agent's fills of this UTC day cost, USDT; 0 when they earned."""
+        """What an agent's fills and funding of this UTC day cost, USDT; 0 when they earned."""
         begin = now - now % DAY_MS
-        today = [r for r in self.of_agent(agent_id) if r.executed_at >= begin]
-        return max(ZERO, sum((r.commission - r.realized for r in today), ZERO))
+        orders = self.of_agent(agent_id)
+        name = orders[-1].agent if orders else ""
+        paid = sum((r.commission - r.realized for r in orders if r.executed_at >= begin), ZERO)
+        received = sum((amount for at, whose, amount in self.funding if whose == name and at >= begin), ZERO)
+        return max(ZERO, paid - received)
 
 
 def _api_error(data: Mapping[str, Any]) -> str:

@@ -149,6 +149,33 @@ async def test_all_errors_are_counted_however_many_there_were(
         await journal.close()
 
 
+async def test_what_was_lost_today_is_of_this_utc_day_with_fees_and_funding(tmp_path: Path) -> None:
+    day, midnight = 24 * HOUR, 20_000 * 24 * HOUR
+    rows = [(midnight - 1, D(50), D(0)), (midnight, D(3), D(-7)), (midnight + HOUR, D(1), D("2.5"))]
+    async with asyncio.timeout(20):
+        journal = Journal(tmp_path)
+        await journal.open()
+        for number, (at, fee, earned) in enumerate(rows):
+            record = replace(
+                INTENT,
+                client_order_id=f"o{number}",
+                intent_at=at,
+                **{"state": "done", "executed": D(1), "executed_at": at},
+                **{"commission": fee, "realized": earned},
+            )
+            await journal.intend(record)
+        for number, at in enumerate((midnight - 1, midnight + 5)):
+            parts = {INTENT.agent: "-0.25", "Other": "-9"}
+            await journal.note("funding", at, {"payment": str(number), "parts": parts})
+        ledger = Ledger(journal)
+        await ledger.refresh()
+        assert ledger.lost_today(INTENT.agent_id, midnight + 2 * HOUR) == D("8.75")
+        assert ledger.lost_today(INTENT.agent_id, midnight + day - 1) == D("8.75")
+        assert ledger.lost_today(INTENT.agent_id, midnight + day) == 0
+        assert ledger.lost_today("nobody", midnight) == 0
+        await journal.close()
+
+
 async def test_a_line_that_is_read_before_its_order_waits_for_it(tmp_path: Path) -> None:
     first, second = Journal(tmp_path), Journal(tmp_path)
     await first.open()

@@ -78,6 +78,34 @@ async def test_a_halt_of_before_the_start_stops_the_first_decision(desk: Desk) -
         assert done["reasons"] == ["halted: the fleet is HALTED: storm"]
 
 
+# Losses
+
+
+@pytest.mark.parametrize("paper", [False, True])
+async def test_after_the_days_loss_nothing_new_is_opened_and_what_is_open_can_be_closed(
+    desk: Desk, paper: bool
+) -> None:
+    if paper:
+        desk.add("Real")
+    else:
+        first(desk)
+    settings = desk.settings.model_copy(update={"daily_loss_percent": D(1)})
+    day = time.time() // 86_400
+    with rig.running(settings, desk.environment, working=True) as engine:
+        for coin, size in (("BTC", 180.0), ("ETH", 150.0)):
+            opened = await desk.ended(desk.decide("Real", coin=coin, signal="long", size_usd=size))
+            assert opened["state"] == "done", opened
+        desk.exchange.exchange.set_price("BTCUSDT", D(80000))  # a sixth of 97 USD, more than 1 % of the 1000
+        await rig.until(lambda: engine.snapshot().marks["BTCUSDT"] == D(80000), "the worker sees it")
+        closed = await desk.ended(desk.decide("Real", coin="BTC", signal="close"))
+        assert closed["state"] == "done", closed
+        refused = await desk.ended(desk.decide("Real", coin="SOL", signal="long", size_usd=150.0))
+        assert (await desk.ended(desk.decide("Real", coin="ETH", signal="close")))["state"] == "done"
+        if time.time() // 86_400 == day:
+            assert refused["state"] == "refused", refused
+            assert [r.split(":")[0] for r in refused["reasons"]] == ["daily loss"]
+
+
 # Bursts
 
 
