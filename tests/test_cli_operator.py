@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from tests.test_cli import pointed, run
+from aster_tui.domain.documents import AgentDocument
+from aster_tui.engine.halt_file import HaltFile
+from aster_tui.engine.remembered import remember
+from aster_tui.store.mongod import LocalMongod
+from tests.test_cli import CLEAN, pointed, run
 
 
 def answered(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -119,3 +127,42 @@ def test_halt_and_resume_with_and_without_the_database(
         refused = run(*ETH, "--quantity", "0.01", "--yes", "--json", env=env)
         assert (refused.returncode, "HALTED: blind" in answered(refused)["message"]) == (3, True), refused
         assert raw_database.controls.find_one({"_id": "fleet"})["reason"] == "blind"
+
+
+def test_a_halt_of_one_agent_holds_here_before_the_database_answers(tmp_path: Path) -> None:
+    state_folder, folder = tmp_path / "state", tmp_path / "mongo"
+    folder.mkdir()
+    remember(state_folder, "PRACTICE", [AgentDocument("id-1", "Sniper", paper=False)])
+    with LocalMongod(folder) as mongod:
+        os.kill(mongod.pid, signal.SIGSTOP)
+        try:
+            halting = subprocess.Popen(
+                [sys.executable, "-m", "aster_tui", "halt", "--agent", "sniper", "--reason", "smoke"],
+                env={
+                    **CLEAN,
+                    "ASTER_TUI_PROFILE": "practice",
+                    "ASTER_TUI_STATE_DIR": str(state_folder),
+                    "MONGODB_URI": mongod.uri,
+                },
+                cwd=tmp_path,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            while halting.poll() is None and "id-1" not in HaltFile(state_folder).read():
+                time.sleep(0.01)
+            assert halting.poll() is None, "it was the database that was waited for"
+            _, errors = halting.communicate(timeout=60)
+        finally:
+            os.kill(mongod.pid, signal.SIGCONT)
+        assert halting.returncode == 5
+        assert "others were not told" in errors
+
+
+def test_all_agents_of_one_name_are_halted(
+    tmp_path: Path, mongo_uri: str, mongo_database: str, raw_database: Any
+) -> None:
+    with pointed(tmp_path, mongo_uri, mongo_database, raw_database) as env:
+        twins = {str(raw_database.agents.insert_one({"name": name}).inserted_id) for name in ("Twin", "twin")}
+        done = run("halt", "--agent", "TWIN", "--json", env=env)
+        assert done.returncode == 0, done
+        assert {c["_id"] for c in raw_database.controls.find({"state": "HALTED"})} == twins

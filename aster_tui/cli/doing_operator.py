@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import click
@@ -219,11 +220,17 @@ async def _set_trading(
     try:
         keys = [FLEET]
         if names:
-            known = {a.name.lower(): a.agent_id for a in await _known_agents(settings, store)}
-            if missing := [n for n in names if n.lower() not in known]:
+            here = _called(_known_here(settings), names)
+            if state != "ACTIVE" and here:
+                with contextlib.suppress(OSError):  # said below
+                    # At once: the database may take its time to say who else is called so.
+                    ids = [agent.agent_id for agent in here]
+                    halt_locally(settings.state_folder, reason, who.operator, keys=ids, state=state)
+            known = [*here, *_called(await _known_agents(settings, store), names)]
+            if missing := [n for n in names if not _called(known, [n])]:
                 message = f"no agent is called {', '.join(missing)}"
                 return {"ok": False, "code": "usage", "message": message}, USAGE
-            keys = [known[n.lower()] for n in names]
+            keys = [*dict.fromkeys(agent.agent_id for agent in known)]
         whom = ", ".join(names) or "the fleet"
         try:
             halt_locally(settings.state_folder, reason, who.operator, keys=keys, state=state)
@@ -279,8 +286,6 @@ def _audit(settings: Settings, title: str, state: TradingState, names: tuple[str
 
 async def _known_agents(settings: Settings, store: Any) -> list[Any]:
     """The agents of the database, or those remembered and named by the environment."""
-    from aster_tui.engine.keys import agents_in
-    from aster_tui.engine.remembered import recall
     from aster_tui.store.base import StoreError
 
     if store is not None:
@@ -288,10 +293,23 @@ async def _known_agents(settings: Settings, store: Any) -> list[Any]:
             return list(await store.load_agents())
         except StoreError as error:
             click.echo(f"aster-tui: {error}; the agents of the last connection are used", err=True)
-    found = {a.name.upper(): a for a in recall(settings.state_folder, settings.network, paper=True)}
-    for agent in agents_in(agent_environment()):
-        found.setdefault(agent.name.upper(), agent)
-    return list(found.values())
+    return _known_here(settings)
+
+
+def _known_here(settings: Settings) -> list[Any]:
+    """The agents that are remembered, and those the environment names."""
+    from aster_tui.engine.keys import agents_in
+    from aster_tui.engine.remembered import recall
+
+    remembered = recall(settings.state_folder, settings.network, paper=True)
+    names = {agent.name.upper() for agent in remembered}
+    return [*remembered, *(a for a in agents_in(agent_environment()) if a.name.upper() not in names)]
+
+
+def _called(agents: Iterable[Any], names: Iterable[str]) -> list[Any]:
+    """The agents that have one of these names: several may have the same."""
+    wanted = {name.lower() for name in names}
+    return [agent for agent in agents if agent.name.lower() in wanted]
 
 
 # One request, through an engine
