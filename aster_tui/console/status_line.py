@@ -34,10 +34,11 @@ def header(
     """Program, network, mode, what a person set, feeds with their age, clock offset and used weight, as long
     as fits.
 
-    What gives way first is how it is said, then the ages of feeds that are live, never a feed in trouble.
+    What gives way first is how it is said, then the ages of feeds that are live, then the weight and the
+    clock offset while they are harmless: whole, for half a number is another. Never a feed in trouble.
     ``replay`` says, for a shortness, what recording this is.
     """
-    for shortness in range(4):
+    for shortness in range(6):
         left = _left(snapshot, shortness, styles, note)
         if replay is not None:
             left.append(" ")
@@ -51,7 +52,8 @@ def header(
             break
     left.append(" " * max(1, gap))
     left.append_text(right)
-    left.truncate(width)
+    left.rstrip()
+    left.truncate(width, overflow="ellipsis")
     return left
 
 
@@ -93,11 +95,11 @@ def _right(snapshot: FleetSnapshot, now: int, shortness: int, styles: Styles) ->
     for name, feeds in _groups(snapshot).items():
         _feed(right, name, feeds, snapshot, now, shortness, styles)
     offset, used, limit = snapshot.clock_offset_ms, snapshot.weight_used, snapshot.weight_limit
-    if offset is not None:
+    if offset is not None and (shortness < 5 or abs(offset) > 1000):
         words = _signed_ms(offset).replace(" ", "") if shortness else f"clock {_signed_ms(offset)}"
         right.append(words, style=styles["warn" if abs(offset) > 1000 else "dim"])
         right.append("  ")
-    if used is not None:
+    if used is not None and (shortness < 4 or used * 2 > limit):
         words = f"w {used}" if shortness else f"weight {used}/{limit}"
         right.append(words, style=styles["warn" if used * 2 > limit else "dim"])
         right.append(" ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from aster_tui.console.acting import Acting
 from aster_tui.console.options import ConsoleOptions
 from aster_tui.console.screens.confirm import Confirm
+from aster_tui.console.status_line import header
+from aster_tui.console.theme import DEFAULT, styles_of
 from aster_tui.domain.commands import Command, Presence, SetLock
 from aster_tui.domain.views import FleetSnapshot, RequestView
 from tests.console.driving import SMALL, Clock, console, line, until
@@ -109,6 +112,19 @@ async def test_a_process_that_was_started_read_only_is_neither_armed_nor_unlocke
         assert "cannot be unlocked" in line(app, "footer")
         assert port.commands == []
         assert not app.covered
+
+
+def test_no_number_of_the_header_is_cut() -> None:
+    """At any width each is there whole, or not at all; what had to be cut says so."""
+    stopped = (agent(0, trading="HALTED"), agent(1))
+    for told in (fleet(), fleet(agents=0, locked=True), replace(fleet(agents=0), agents=stopped)):
+        armed = NOW + 60_000
+        whole = header(told, NOW, 200, styles_of(DEFAULT), armed_until=armed).plain
+        for width in range(60, 200):
+            text = header(told, NOW, width, styles_of(DEFAULT), armed_until=armed).plain
+            assert len(text) <= width
+            assert {*re.findall(r"\d+", text)} <= {*re.findall(r"\d+", whole)}, text
+            assert re.search(r"(w 214|weight 214/2400|mongo ●( ?0 ?s)?|\+4 ?ms|…)$", text), text
 
 
 async def test_the_header_names_what_persons_set_at_every_width() -> None:
