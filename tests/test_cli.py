@@ -39,7 +39,7 @@ def run(
 @contextmanager
 def practice(*arguments: str) -> Iterator[dict[str, Any]]:
     running = subprocess.Popen(
-        [sys.executable, "-m", "aster_tui", "practice", "--port", "0", *arguments],
+        [sys.executable, "-m", "aster_tui", "practice", "--port", "0", "--no-funding", *arguments],
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -32,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             seed=arguments.seed,
             accounts=arguments.accounts,
             positions=arguments.positions,
+            funding=not arguments.no_funding,
             latency_ms=arguments.latency_ms,
             faults=faults,
             balance=arguments.balance,
@@ -92,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=_between(0, 2**63), default=1, help="same seed, same market")
     parser.add_argument("--accounts", type=_between(1, 500), default=3)
     parser.add_argument("--positions", type=_between(0, 15), default=0, help="open positions per account")
+    parser.add_argument("--no-funding", action="store_true", help="charge funding only when it is asked for")
     parser.add_argument("--latency-ms", type=_between(0, 60_000), default=0)
     faults = f"may be given more than once: {', '.join(FAULTS)}; limits=1 has the limits refuse"
     parser.add_argument("--fault", action="append", default=[], metavar="NAME=VALUE", help=faults)

@@ -18,7 +18,8 @@ class PracticeOptions:
     ``stream_life_seconds`` are how long keys and connections live; a connection is pinged every
     ``ping_seconds`` and left when it did not answer for ``pong_seconds``. ``weight_limit`` and
     ``order_limit`` are per minute and told to clients; they refuse while the fault ``limits`` is on.
-    ``signature_scheme`` is eip712 or legacy-abi.
+    ``signature_scheme`` is eip712 or legacy-abi. ``funding`` is whether it is charged when its hour comes; it
+    can be asked for at any time.
     """
 
     host: str = "127.0.0.1"
@@ -41,3 +42,4 @@ class PracticeOptions:
     weight_limit: int = 2_400
     order_limit: int = 1_200
     signature_scheme: str = "eip712"
+    funding: bool = True

@@ -49,7 +49,8 @@ class Risk:
 
     def fund(self, now: int, *, at_once: bool = False) -> None:
         """Charge funding when its time has come."""
-        if not at_once and (now < self._next_funding or not self.funds_by_the_hour):
+        by_the_hour = self.funds_by_the_hour and self._exchange.options.funding
+        if not at_once and (now < self._next_funding or not by_the_hour):
             return
         if not at_once:
             self._next_funding = payloads.next_funding(now)

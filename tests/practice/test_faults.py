@@ -157,7 +157,7 @@ async def tell(client: Client, faults: dict[str, Any]) -> Any:
 
 def test_the_command_takes_them_all() -> None:
     named = [f"--fault={name}={value}" for name, (value, _) in WORK.items()]
-    command = [sys.executable, "-m", "aster_tui", "practice", "--port", "0", *named]
+    command = [sys.executable, "-m", "aster_tui", "practice", "--port", "0", "--no-funding", *named]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert running.stdout is not None
     try:

@@ -287,6 +287,18 @@ def test_funding_moves_money_once_an_interval_and_is_told(monkeypatch: pytest.Mo
     assert (row["incomeType"], D(row["income"])) == ("FUNDING_FEE", world.account.wallet - before)
 
 
+def test_without_funding_none_is_charged_until_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Risk, "funds_by_the_hour", True)
+    world = World(funding=False)
+    world.place(quantity="0.1")
+    before = world.account.wallet
+    world.now += 8 * 3_600_000
+    world.exchange.step()
+    assert world.account.wallet == before
+    world.exchange.risk.fund(world.now, at_once=True)
+    assert world.account.wallet != before
+
+
 fills = st.lists(
     st.tuples(
         st.sampled_from(["BTCUSDT", "ETHUSDT"]),
