@@ -92,6 +92,8 @@ def plan_close(
         accounts.setdefault(account_key(agent.account or ""), []).append(agent)
     keys = dict.fromkeys(account_key(a.account or "") for a in chosen)
     plans = [_account(snapshot, accounts[key], agent_ids, symbols) for key in keys]
+    if not agent_ids:
+        plans += _known_here_only(snapshot, set(accounts))
     untouched = []
     homeless = [a.name for a in snapshot.agents if a.mode == "real" and not a.account]
     if homeless and not agent_ids:
@@ -104,6 +106,16 @@ def plan_close(
         tuple(untouched),
         snapshot.round_trip_ms or ROUND_TRIP_MS,
     )
+
+
+def _known_here_only(snapshot: FleetSnapshot, shown: set[str]) -> list[AccountPlan]:
+    """The accounts of which the database says nothing, or not that they are real."""
+    found: dict[str, tuple[str, list[str]]] = {}
+    for name, account in snapshot.known_here:
+        if account_key(account) not in shown:
+            found.setdefault(account_key(account), (account, []))[1].append(name)
+    doubt = "real by the environment or by this machine's memory only: the exchange is asked what is open"
+    return [AccountPlan(account, tuple(names), doubts=(doubt,)) for account, names in found.values()]
 
 
 def _account(

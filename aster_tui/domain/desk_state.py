@@ -27,6 +27,7 @@ class DeskState:
         self.audit: dict[str, AuditLine] = {}
         self.consoles: tuple[ConsoleView, ...] = ()
         self.locked = False
+        self.known_here: tuple[tuple[str, str], ...] = ()
         self.limits = Limits()
         self.timers: Mapping[tuple[str, str], int] = {}
 
@@ -40,6 +41,7 @@ class DeskState:
             ev.AuditWritten: self._audit_written,
             ev.ConsolesSeen: self._consoles_seen,
             ev.LockChanged: self._lock_changed,
+            ev.KnownHere: self._known_here,
             ev.LimitsKnown: self._limits_known,
             ev.DeadManChanged: self._dead_man_changed,
         }
@@ -109,6 +111,11 @@ class DeskState:
     def _lock_changed(self, event: ev.LockChanged) -> bool:
         changed = self.locked != event.locked
         self.locked = event.locked
+        return changed
+
+    def _known_here(self, event: ev.KnownHere) -> bool:
+        changed = self.known_here != event.accounts
+        self.known_here = event.accounts
         return changed
 
     def _limits_known(self, event: ev.LimitsKnown) -> bool:

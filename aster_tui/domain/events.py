@@ -395,6 +395,15 @@ class LockChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownHere:
+    """Real accounts that the environment names or this machine remembers, as (agent's name, account): a
+    close-all of everything closes them, whatever the database says."""
+
+    at: int
+    accounts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LimitsKnown:
     """The safeguards' limits in force here."""
 
@@ -446,6 +455,7 @@ Event = (
     | AuditWritten
     | ConsolesSeen
     | LockChanged
+    | KnownHere
     | LimitsKnown
     | DeadManChanged
 )

@@ -269,6 +269,8 @@ class FleetSnapshot:
     #: Dead-man timers held here: seconds by (account, symbol).
     dead_man: Mapping[tuple[str, str], int] = field(default_factory=dict)
     initial_balance: Decimal = Decimal(1000)
+    #: Real accounts that the environment names or this machine remembers: (agent's name, account).
+    known_here: tuple[tuple[str, str], ...] = ()
 
     @property
     def halted(self) -> bool:

@@ -191,6 +191,7 @@ class Engine:
             tasks.create_task(keep_running(core, "the attendance", self._attendance.run))
             if self.room is not None:
                 tasks.create_task(keep_running(core, "the dead-man timers", self._dead_man.timers.run))
+                tasks.create_task(self._tell_known())
             if self.room is None:
                 tasks.create_task(keep_running(core, "the metrics", self._figures.run))
                 tasks.create_task(keep_running(core, "the controls", self._controls.run))
@@ -243,6 +244,7 @@ class Engine:
             who,
             self._accounts.client,
         )
+        self._tell_known = flattening.tell_known
         handlers: dict[type[Any], Handler] = {
             PlaceOrder: orders.place,
             CancelOrders: orders.cancel,

@@ -13,13 +13,14 @@ from aster_tui.config import Settings
 from aster_tui.domain.commands import CloseAll
 from aster_tui.domain.controls import FLEET
 from aster_tui.domain.documents import AgentDocument
+from aster_tui.domain.events import KnownHere
 from aster_tui.domain.flatten_report import FlattenReport, document
 from aster_tui.domain.fleet_views import user_feed
 from aster_tui.domain.lifecycle import OrderRecord
 from aster_tui.domain.symbols import symbol_among
 from aster_tui.domain.views import RequestState
 from aster_tui.engine.apart import apart
-from aster_tui.engine.core import Core
+from aster_tui.engine.core import Core, now_ms
 from aster_tui.engine.flatten import FlattenRun
 from aster_tui.engine.flatten_book import FlattenBook
 from aster_tui.engine.flatten_targets import Scope, Target, known_here, merged, scope_of
@@ -99,6 +100,12 @@ class CloseAllTask:
         given = document(report)
         state = _STATES[report.ending]
         return Answer(state, report.message, {"ok": report.flat, "code": state, **given})
+
+    async def tell_known(self) -> None:
+        """Tell which accounts are closed though the database may not know them, for the panel."""
+        known = await self._known_here()
+        accounts = tuple((agent.name, agent.user_address) for agent in known if agent.user_address)
+        self._core.emit(KnownHere(now_ms(), accounts))
 
     def _symbols(self) -> set[str]:
         """The symbols the exchange has, and those that are held."""

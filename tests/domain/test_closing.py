@@ -66,6 +66,15 @@ def test_what_cannot_be_closed_and_what_may_be_otherwise_are_said() -> None:
     assert plan.notional == D(400)
 
 
+def test_what_only_this_machine_knows_is_in_everything_and_asked_of_the_exchange() -> None:
+    there = (("NeuralSniper", account(0)), ("Lone", account(9)), ("Twin", account(9).upper()))
+    plan = plan_close(seen(known_here=there))
+    assert [a.agents for a in plan.accounts][-1] == ("Lone", "Twin")
+    assert len(plan.accounts) == 4
+    assert "the exchange is asked" in plan.accounts[-1].doubts[0]
+    assert len(plan_close(seen(known_here=there), ("a0",)).accounts) == 1
+
+
 def test_an_agent_on_paper_that_left_positions_behind_is_closed_too() -> None:
     told = seen(agents=(agent(0, mode="paper", watched=True), agent(1, account=None)))
     plan = plan_close(told)

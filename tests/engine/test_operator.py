@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from aster_tui.domain.closing import plan_close
 from aster_tui.domain.commands import (
     Asked,
     CancelOrders,
@@ -438,6 +439,10 @@ async def test_everything_is_also_what_only_the_environment_knows_and_no_key_is_
         with rig.running(chosen, environment) as engine:
             await ready(engine, "One")
             await rig.until(lambda: len(engine.snapshot().positions) == 2, "its positions are seen")
+            # And the panel says so before.
+            await rig.until(lambda: len(engine.snapshot().known_here) == 2, "both are known here")
+            planned = {a.account for a in plan_close(engine.snapshot()).accounts}
+            assert planned == {one["user"], two["user"]}
             asked = (tmp_path / "asked").read_text()
             view = await ask(engine, CloseAll(), source="console")
             assert (view.state, view.document["flat"]) == ("done", True), view
