@@ -440,7 +440,7 @@ async def test_everything_is_also_what_only_the_environment_knows_and_no_key_is_
             await ready(engine, "One")
             await rig.until(lambda: len(engine.snapshot().positions) == 2, "its positions are seen")
             # And the panel says so before.
-            await rig.until(lambda: len(engine.snapshot().known_here) == 2, "both are known here")
+            await rig.until(lambda: engine.snapshot().known_here, "what is known here is told")
             planned = {a.account for a in plan_close(engine.snapshot()).accounts}
             assert planned == {one["user"], two["user"]}
             asked = (tmp_path / "asked").read_text()
