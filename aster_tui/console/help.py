@@ -13,6 +13,7 @@ from aster_tui.console.status_line import Styles
 SIGNS: tuple[tuple[str, str], ...] = (
     ("● REAL", "trades on the exchange"),
     ("○ paper", "computed, no account"),
+    ("■  ▼", "before the mode: halted, or may only reduce what it holds"),
     ("●  ◐  ○  ·", "a feed that is live, stale, down, off; beside it the age of what was last heard"),
     ("drift", "MongoDB differed from the exchange at the last sync; enter says how"),
     ("!", "something is wrong with this agent; enter says what"),

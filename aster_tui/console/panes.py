@@ -23,6 +23,8 @@ TYPES = {
     "TRAILING_STOP_MARKET": "TRAIL",
 }
 REAL, PAPER = "● REAL", "○ paper"
+#: In the mode's place, with its style: no new order, or none that adds risk.
+STOPPED = {"HALTED": ("■", "alarm"), "REDUCING": ("▼", "warn")}
 
 
 class AgentsPane(Pane):
@@ -117,11 +119,12 @@ def _agent_row(agent: AgentView, sync: tuple[str, str]) -> Row:
     troubled = bool(agent.warnings) or agent.status == "error" or agent.sync.error
     name = fmt.one_line(agent.name) + (" !" if troubled else "")
     still = "dim" if agent.stale else ""
+    mode = mode_cell(agent)
     return Row(
         agent.key,
         (
             name,
-            REAL if agent.mode == "real" else PAPER,
+            mode[0],
             fmt.number(agent.balance, 2),
             fmt.percent(agent.pnl_percent),
             str(agent.positions) if agent.positions else fmt.NOTHING,
@@ -133,7 +136,7 @@ def _agent_row(agent: AgentView, sync: tuple[str, str]) -> Row:
         ),
         (
             "warn" if troubled else still,
-            agent.mode,
+            mode[1],
             still,
             still or fmt.tone(agent.pnl_percent),
             still,
@@ -144,6 +147,15 @@ def _agent_row(agent: AgentView, sync: tuple[str, str]) -> Row:
             "dim",
         ),
     )
+
+
+def mode_cell(agent: AgentView) -> tuple[str, str]:
+    """The mode column: who is halted, or may only reduce, has another sign."""
+    text = REAL if agent.mode == "real" else PAPER
+    if not agent.halted:
+        return text, agent.mode
+    sign, style = STOPPED[agent.trading]
+    return f"{sign}{text[1:]}", style
 
 
 def sync_cell(agent: AgentView, now: int) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from aster_tui.console.status_line import header
 from aster_tui.console.theme import DEFAULT, styles_of
 from aster_tui.domain.commands import Command, Presence, SetLock
 from aster_tui.domain.views import FleetSnapshot, RequestView
-from tests.console.driving import SMALL, Clock, console, line, until
+from tests.console.driving import SMALL, Clock, console, line, shown, until
 from tests.console.scripted import NOW, Scripted, agent, fleet
 
 MINUTE = 60_000
@@ -157,3 +157,14 @@ async def test_what_came_of_a_request_is_said(state: Any, word: str) -> None:
         port.show(requests=(RequestView(request, "the order", "", state, NOW, NOW, "no answer came"),))
         await until(pilot, lambda: "no answer came" in line(app, "footer"))
         assert word in line(app, "footer")
+
+
+async def test_who_is_halted_or_may_only_reduce_has_a_sign_of_its_own_in_the_narrowest_list() -> None:
+    told = replace(
+        fleet(agents=0),
+        agents=(agent(0, trading="HALTED"), agent(1, trading="REDUCING"), agent(2), agent(3, mode="paper")),
+    )
+    async with console(Scripted(told), SMALL) as (app, pilot):
+        await until(pilot, lambda: "■ REAL" in shown(app, "agents"))
+        text = shown(app, "agents")
+        assert [text.count(sign) for sign in ("■ REAL", "▼ REAL", "● REAL", "○ paper")] == [1, 1, 1, 1]
