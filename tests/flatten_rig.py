@@ -12,11 +12,11 @@ from aster_tui.aster.nonces import NonceSource
 from aster_tui.aster.signing import Signer
 from aster_tui.aster.venue import Venue, Wallet
 from aster_tui.domain.documents import AgentDocument
-from aster_tui.domain.flatten_report import FlattenReport
+from aster_tui.domain.flatten.report import FlattenReport
 from aster_tui.domain.keys import PrivateKey
-from aster_tui.engine.flatten import FlattenRun
-from aster_tui.engine.flatten_book import FlattenBook
-from aster_tui.engine.flatten_targets import Target
+from aster_tui.engine.flatten.book import FlattenBook
+from aster_tui.engine.flatten.run import FlattenRun
+from aster_tui.engine.flatten.targets import Target
 from aster_tui.practice.listings import LISTINGS
 from aster_tui.practice.server import PracticeExchange
 from aster_tui.store.journal import Journal

@@ -11,7 +11,7 @@ import click
 from aster_tui.cli.doing import finish
 from aster_tui.config import Settings
 from aster_tui.domain.drill import SHOWN, WORDS, Drill, alike, as_data, beside
-from aster_tui.engine.drill import Asked, DrillProblem, earlier_drills, hold_drill
+from aster_tui.engine.flatten.drill import Asked, DrillProblem, earlier_drills, hold_drill
 from aster_tui.exits import DONE, FAILED
 
 

@@ -31,19 +31,19 @@ from aster_tui.config import Settings, agent_environment
 from aster_tui.domain.audit import AuditLine
 from aster_tui.domain.controls import FLEET
 from aster_tui.domain.documents import AgentDocument
-from aster_tui.domain.flatten_report import AccountReport, FlattenReport, counted, document
+from aster_tui.domain.flatten.report import AccountReport, FlattenReport, counted, document
 from aster_tui.domain.symbols import plain, symbol_among, symbol_of
 from aster_tui.domain.trading import account_key
 from aster_tui.engine.apart import apart, on_a_thread
 from aster_tui.engine.clock import now_ms
-from aster_tui.engine.flatten import FlattenRun
-from aster_tui.engine.flatten_book import FlattenBook
-from aster_tui.engine.flatten_database import DatabaseProblem, DatabaseProcess
-from aster_tui.engine.flatten_preview import AccountPreview, preview
-from aster_tui.engine.flatten_targets import Scope, Target, known_here, merged, scope_of
+from aster_tui.engine.flatten.book import FlattenBook
+from aster_tui.engine.flatten.database import DatabaseProblem, DatabaseProcess
+from aster_tui.engine.flatten.incidents import keep_incident
+from aster_tui.engine.flatten.preview import AccountPreview, preview
+from aster_tui.engine.flatten.run import FlattenRun
+from aster_tui.engine.flatten.targets import Scope, Target, known_here, merged, scope_of
 from aster_tui.engine.halt_file import halt_locally
 from aster_tui.engine.identity import Identity, identity
-from aster_tui.engine.incidents import keep_incident
 from aster_tui.exits import DONE, FAILED, REFUSED, UNKNOWN, UNREACHABLE, USAGE
 from aster_tui.store.audit import AuditFile
 from aster_tui.store.base import StoreError

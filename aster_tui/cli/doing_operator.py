@@ -140,8 +140,8 @@ def mode(
 
 def doctor(settings: Settings, names: tuple[str, ...], *, as_json: bool) -> int:
     """Check everything that trading for real needs; places nothing."""
-    from aster_tui.engine.preflight import Check, Checker, checks_document
-    from aster_tui.engine.trade_room import limits_of
+    from aster_tui.engine.operator.preflight import Check, Checker, checks_document
+    from aster_tui.engine.trade.room import limits_of
 
     async def check() -> dict[str, Any]:
         from aster_tui.aster.nonces import NonceSource

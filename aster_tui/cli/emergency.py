@@ -54,7 +54,7 @@ def drill(
 ) -> None:
     """Rehearse close-all on a practice exchange of its own, with an incident; nothing real is touched."""
     from aster_tui.cli import doing_drill
-    from aster_tui.engine.drill import Asked
+    from aster_tui.engine.flatten.drill import Asked
 
     asked = Asked(incident, accounts, positions, seed)
     sys.exit(doing_drill.drill(settings_of(context), asked, as_json=as_json))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from aster_tui.domain.flatten_parts import protects
+from aster_tui.domain.flatten.parts import protects
 from aster_tui.domain.trading import Order
 
 #: Shorter ones would run down by a slow network alone; longer ones protect nobody.

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from aster_tui.domain.flatten_report import (
+from aster_tui.domain.flatten.report import (
     STEP_NAMES,
     AccountReport,
     FlattenReport,

@@ -33,27 +33,27 @@ from aster_tui.domain.commands import (
 )
 from aster_tui.domain.events import LimitsKnown
 from aster_tui.domain.views import FleetSnapshot
-from aster_tui.engine.account_feed import AccountFeeds
 from aster_tui.engine.alarms import Alarms
 from aster_tui.engine.core import Core, Watchdog, now_ms
-from aster_tui.engine.follow_up import FollowUp
+from aster_tui.engine.feeds.account import AccountFeeds
+from aster_tui.engine.feeds.store import MONGO, StoreFeed
+from aster_tui.engine.feeds.sync import SyncService
+from aster_tui.engine.feeds.venue import EXCHANGE, MARKS, VenueFeed
 from aster_tui.engine.halts import Controls
 from aster_tui.engine.identity import Identity, identity
-from aster_tui.engine.ledger import LedgerWatch
-from aster_tui.engine.operator import Handler, Operator, Refuser
-from aster_tui.engine.operator_deadman import DeadManTask
-from aster_tui.engine.operator_drill import DrillTask
-from aster_tui.engine.operator_flatten import CloseAllTask
-from aster_tui.engine.operator_modes import ModeTasks
-from aster_tui.engine.operator_orders import OrderTasks
-from aster_tui.engine.preflight import Check, Checker
-from aster_tui.engine.presence import Attendance
+from aster_tui.engine.operator.deadman import DeadManTask
+from aster_tui.engine.operator.drill import DrillTask
+from aster_tui.engine.operator.flatten import CloseAllTask
+from aster_tui.engine.operator.modes import ModeTasks
+from aster_tui.engine.operator.operator import Handler, Operator, Refuser
+from aster_tui.engine.operator.orders import OrderTasks
+from aster_tui.engine.operator.preflight import Check, Checker
+from aster_tui.engine.operator.presence import Attendance
 from aster_tui.engine.recording import Recorder
-from aster_tui.engine.store_feed import MONGO, StoreFeed
 from aster_tui.engine.supervise import keep_running
-from aster_tui.engine.sync import SyncService
-from aster_tui.engine.trade_room import TradeRoom, limits_of, paper_costs
-from aster_tui.engine.venue_feed import EXCHANGE, MARKS, VenueFeed
+from aster_tui.engine.trade.follow_up import FollowUp
+from aster_tui.engine.trade.ledger import LedgerWatch
+from aster_tui.engine.trade.room import TradeRoom, limits_of, paper_costs
 from aster_tui.store.audit import AuditFile
 from aster_tui.store.mongo import MongoReader, connect
 from aster_tui.store.trading import TradingStore, trading_store

@@ -19,7 +19,7 @@ from typing import Any
 from aster_tui.domain.lifecycle import OrderRecord, applied, from_data
 from aster_tui.domain.metrics import WINDOWS
 from aster_tui.domain.metrics import measure as figures_of
-from aster_tui.engine.ledger import Ledger
+from aster_tui.engine.trade.ledger import Ledger
 from aster_tui.store.journal import Journal
 from aster_tui.store.journal_files import JournalFiles
 

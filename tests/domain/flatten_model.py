@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from aster_tui.domain.flatten import Flatten
-from aster_tui.domain.flatten_parts import adds_risk
-from aster_tui.domain.flatten_steps import (
+from aster_tui.domain.flatten.machine import Flatten
+from aster_tui.domain.flatten.parts import adds_risk
+from aster_tui.domain.flatten.steps import (
     AskClose,
     CancelOrders,
     Close,

@@ -10,9 +10,9 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aster_tui.domain.flatten import FINAL_MS, Flatten
-from aster_tui.domain.flatten_parts import Leg, adds_risk, parts_of
-from aster_tui.domain.flatten_steps import (
+from aster_tui.domain.flatten.machine import FINAL_MS, Flatten
+from aster_tui.domain.flatten.parts import Leg, adds_risk, parts_of
+from aster_tui.domain.flatten.steps import (
     AskClose,
     CancelOrders,
     Failure,

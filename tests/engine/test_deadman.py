@@ -15,7 +15,7 @@ from aster_tui.aster.nonces import NonceSource
 from aster_tui.aster.trader import Trader
 from aster_tui.domain.commands import Request, SetDeadMan
 from aster_tui.domain.deadman import weight_a_minute
-from aster_tui.engine.deadman import DeadMan, NotArmed
+from aster_tui.engine.operator.timers import DeadMan, NotArmed
 from aster_tui.practice.options import PracticeOptions
 from aster_tui.practice.server import PracticeExchange
 from tests import rig

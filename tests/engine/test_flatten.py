@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from aster_tui.aster.errors import AnswerError
-from aster_tui.domain.flatten_report import FlattenReport, document
+from aster_tui.domain.flatten.report import FlattenReport, document
 from aster_tui.domain.incident import incident_markdown
 from aster_tui.domain.trading import Position
-from aster_tui.engine.flatten_account import failure
-from aster_tui.engine.flatten_book import FlattenBook
-from aster_tui.engine.flatten_targets import Target
-from aster_tui.engine.incidents import keep_incident
+from aster_tui.engine.flatten.account import failure
+from aster_tui.engine.flatten.book import FlattenBook
+from aster_tui.engine.flatten.incidents import keep_incident
+from aster_tui.engine.flatten.targets import Target
 from aster_tui.engine.key_sources import KeyProblem
 from aster_tui.practice.options import PracticeOptions
 from aster_tui.practice.server import PracticeExchange

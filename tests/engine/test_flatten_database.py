@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from aster_tui.engine.flatten_database import DatabaseProblem, DatabaseProcess
+from aster_tui.engine.flatten.database import DatabaseProblem, DatabaseProcess
 from aster_tui.store.mongod import LocalMongod
 from tests import rig
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from aster_tui.domain.documents import AgentDocument
-from aster_tui.engine.flatten_targets import known_here, merged, scope_of
+from aster_tui.engine.flatten.targets import known_here, merged, scope_of
 from aster_tui.engine.remembered import remember
 
 ONE, TWO, SHARED = (f"0x{digit * 40}" for digit in "123")

@@ -15,8 +15,8 @@ from aster_tui.domain.events import ErrorRaised
 from aster_tui.domain.lifecycle import OrderRecord
 from aster_tui.domain.metrics import WINDOWS, measure
 from aster_tui.domain.shares import shares
-from aster_tui.engine import ledger as module
-from aster_tui.engine.ledger import Ledger, LedgerWatch
+from aster_tui.engine.trade import ledger as module
+from aster_tui.engine.trade.ledger import Ledger, LedgerWatch
 from aster_tui.store import journal_files
 from aster_tui.store.journal import Journal
 from tests import rig

@@ -16,9 +16,9 @@ from bson import ObjectId
 from aster_tui.domain.events import ErrorRaised
 from aster_tui.domain.paper import PaperCosts
 from aster_tui.domain.records import order_document
-from aster_tui.engine import outbox as module
 from aster_tui.engine.core import Core
-from aster_tui.engine.outbox import Outbox
+from aster_tui.engine.trade import outbox as module
+from aster_tui.engine.trade.outbox import Outbox
 from aster_tui.store import journal_files
 from aster_tui.store.journal import Journal, added_up
 from aster_tui.store.trading import Lease, TradingStore, new_id

@@ -20,7 +20,7 @@ from aster_tui.aster.trader import Trader
 from aster_tui.aster.venue import Venue, Wallet
 from aster_tui.domain.keys import PrivateKey
 from aster_tui.domain.trading import Order
-from aster_tui.engine.outcomes import Resolver
+from aster_tui.engine.trade.outcomes import Resolver
 from aster_tui.practice.options import PracticeOptions
 from aster_tui.practice.server import PracticeExchange
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from aster_tui.aster.trader import Trader
 from aster_tui.engine.core import Core, now_ms
-from aster_tui.engine.desk import OrderDesk
-from aster_tui.engine.recovery import Recovery
+from aster_tui.engine.trade.desk import OrderDesk
+from aster_tui.engine.trade.recovery import Recovery
 from aster_tui.practice.options import PracticeOptions
 from aster_tui.practice.server import PracticeExchange
 from aster_tui.store.journal import Journal

@@ -535,7 +535,7 @@ async def test_what_nobody_expected_ends_its_decision_and_not_the_agent(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first(desk)
-    from aster_tui.engine.executor import Executor
+    from aster_tui.engine.trade.executor import Executor
 
     real = Executor.execute
     broken = [True]

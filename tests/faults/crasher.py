@@ -22,7 +22,7 @@ from aster_tui.aster.signing import Signer
 from aster_tui.aster.trader import Trader
 from aster_tui.aster.venue import Venue, Wallet
 from aster_tui.domain.keys import PrivateKey
-from aster_tui.engine.desk import OrderDesk, OrderFor, intended
+from aster_tui.engine.trade.desk import OrderDesk, OrderFor, intended
 from aster_tui.store.journal import Journal
 
 WINDOW_S = 1

@@ -23,9 +23,9 @@ from aster_tui.aster.nonces import NonceSource
 from aster_tui.aster.orders import OrderRequest
 from aster_tui.aster.trader import Trader
 from aster_tui.aster.venue import Venue
-from aster_tui.engine.flatten import FlattenRun
-from aster_tui.engine.flatten_account import AccountRun
-from aster_tui.engine.flatten_book import FlattenBook
+from aster_tui.engine.flatten.account import AccountRun
+from aster_tui.engine.flatten.book import FlattenBook
+from aster_tui.engine.flatten.run import FlattenRun
 from aster_tui.store.journal import Journal
 from tests.flatten_rig import target
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from aster_tui.engine.desk import OrderDesk, recover_all
+from aster_tui.engine.trade.desk import OrderDesk, recover_all
 from aster_tui.practice.options import PracticeOptions
 from aster_tui.practice.server import PracticeExchange
 from aster_tui.store.journal import Journal

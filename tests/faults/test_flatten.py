@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from aster_tui.domain.flatten_report import FlattenReport
-from aster_tui.engine.flatten import FlattenRun
+from aster_tui.domain.flatten.report import FlattenReport
+from aster_tui.engine.flatten.run import FlattenRun
 from aster_tui.practice.listings import LISTINGS
 from aster_tui.practice.options import PracticeOptions
 from aster_tui.practice.server import PracticeExchange

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from aster_tui.engine.core import Core
-from aster_tui.engine.ledger import Ledger
-from aster_tui.engine.outbox import Outbox
+from aster_tui.engine.trade.ledger import Ledger
+from aster_tui.engine.trade.outbox import Outbox
 from aster_tui.store import journal_files
 from aster_tui.store.journal import Journal
 from aster_tui.store.trading import TradingStore

@@ -1,0 +1,1 @@
+"""What comes in: streams, prices and the database's changes, and the syncs between them."""
