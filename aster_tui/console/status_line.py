@@ -58,7 +58,7 @@ def header(
 
 
 def _left(snapshot: FleetSnapshot, shortness: int, styles: Styles, note: str) -> Text:
-    left = Text(" aster-tui " if not shortness else "", style=styles["strong"])
+    left = Text.assemble((" aster-tui " if not shortness else "", styles["strong"]))
     left.append(f" {snapshot.network} ", style=styles[snapshot.network])
     if snapshot.read_only:
         left.append(" ")

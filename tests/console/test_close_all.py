@@ -251,3 +251,20 @@ async def test_an_account_without_a_usable_key_will_not_be_closed_and_is_named()
         await pilot.press("ctrl+x")
         assert "WILL NOT BE CLOSED: no key" in said(app)
         assert "4 positions" in said(app)
+
+
+async def test_the_networks_badge_colours_itself_only() -> None:
+    port = Scripted(trading())
+    async with console(port) as (app, pilot):
+        await pilot.press("ctrl+x")
+        panel = app.screen
+        assert isinstance(panel, CloseAllPanel)
+        await pilot.press(*"flat")
+        planned = panel.drawn(70)
+        await pilot.press("enter")
+        request = next(c.request_id for c in port.commands if isinstance(c, Request))
+        port.show(requests=(progress(request, message="closing", flat=False, accounts=[row()]),))
+        for text in (planned, panel.drawn(70)):
+            assert text.plain.startswith(f" {port.snapshot().network} ")
+            assert not text.style
+            assert text.spans[0].end == text.plain.index("\n")

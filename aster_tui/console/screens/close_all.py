@@ -91,7 +91,7 @@ class CloseAllPanel(Dialog):
         """What would be closed, or how far it is."""
         app, styles = self.operator, self.styles_of
         snapshot = app.newest()
-        text = Text(f" {snapshot.network} ", style=styles[snapshot.network])
+        text = Text.assemble((f" {snapshot.network} ", styles[snapshot.network]))
         text.append("\n")
         why = self._why_not()
         if app.failure:
@@ -132,7 +132,7 @@ class CloseAllPanel(Dialog):
 
     def _keys_line(self) -> Text:
         styles = self.styles_of
-        line = Text("‹ ", style=styles["dim"])
+        line = Text.assemble(("‹ ", styles["dim"]))
         line.append(self.scope.words, style=styles["alarm"])
         line.append(f" ›  {self._chosen + 1}/{len(self._scopes)}", style=styles["dim"])
         if len(self._scopes) > 1:

@@ -100,7 +100,7 @@ def _account_progress(account: Mapping[str, Any], running: bool, styles: Styles)
     left = int(account.get("open_orders_left") or 0)
     bad = bool(error or remaining or left) and not running
     sign, style = ("✗", "alarm") if bad else ("…", "dim") if running else ("✓", "ok")
-    text = Text(f"{sign} ", style=styles[style])
+    text = Text.assemble((f"{sign} ", styles[style]))
     text.append(f"{short_account(str(account.get('account') or ''))} ", style=styles["dim"])
     agents = [fmt.one_line(str(name)) for name in account.get("agents") or ()]
     text.append(f"{named(agents)}  ", style=styles["strong"])

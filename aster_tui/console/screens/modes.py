@@ -131,7 +131,7 @@ class RealDialog(Dialog):
     def parts(self) -> ComposeResult:
         """The word."""
         styles = self.styles_of
-        line = Text("type ", style=styles["dim"])
+        line = Text.assemble(("type ", styles["dim"]))
         line.append(self._word, style=styles["strong"])
         line.append(" and enter: real money from then on", style=styles["dim"])
         yield Keys(line, id="keys")
@@ -256,7 +256,7 @@ class PaperDialog(Dialog):
     def parts(self) -> ComposeResult:
         """The two ways."""
         styles = self.styles_of
-        line = Text("type " if self._several else "", style=styles["dim"])
+        line = Text.assemble(("type " if self._several else "", styles["dim"]))
         for word, does in (("keep", "keeps and watches them"), ("close", "closes them at market")):
             line.append(word if self._several else word[0], style=styles["strong"])
             line.append(f" {does}    ", style=styles["dim"])

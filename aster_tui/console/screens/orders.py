@@ -167,7 +167,7 @@ class ModifyForm(Form):
     def drawn(self, width: int) -> Text:
         """What it is, and what it would be."""
         styles = self.styles_of
-        text = Text(f"{order_line(self._order)}\n", style=styles["strong"])
+        text = Text.assemble((f"{order_line(self._order)}\n", styles["strong"]))
         if not self.is_mounted or not self.query("#price"):
             return text
         typed = self._typed()
