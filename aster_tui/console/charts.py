@@ -30,8 +30,19 @@ def balance_chart(points: Sequence[Point], width: int, height: int) -> Text:
         figure.plot(
             [m for m, _ in paper], [p for _, p in paper], label="on paper", marker="braille", color=PAPER
         )
-    figure.xlabel(f"minutes since {fmt.clock(start)}")
+    _axes(figure, [float(b) for _, b, _ in points] + [p for _, p in paper])
+    figure.xticks([minutes[0], minutes[-1]], [fmt.clock(start), fmt.clock(points[-1][0])])
     return _text(figure)
+
+
+def _axes(figure: Any, values: Sequence[float]) -> None:
+    """The least and the most, each named on its line; plotext's own ticks stand beside other lines in a chart
+    this low."""
+    least, most = min(values), max(values)
+    room = 0.0 if most > least else 1.0
+    figure.ylim(least - room, most + room)
+    ticks = sorted({least, most})
+    figure.yticks(ticks, [f"{tick:,.2f}" for tick in ticks])
 
 
 def bars(names: Sequence[str], values: Sequence[float], title: str, width: int) -> Text:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aster_tui.console.balances import EVERY_MS, MOST_POINTS, Balances
+from aster_tui.console.charts import balance_chart
 from aster_tui.console.theme import DEFAULT, styles_of
 from aster_tui.console.widgets.ladder import MOST_LINES, Level, ladder, place
 from aster_tui.domain.metrics import Metrics
@@ -52,7 +53,8 @@ async def test_an_agents_details_have_all_its_parts() -> None:
             "open orders",
             "last orders",
             "balance over this session",
-            "minutes since",
+            "1,004.00┤",
+            "1,000.00┤",
             "on paper",
         ):
             assert word in text, word
@@ -220,6 +222,16 @@ def test_balances_stay_few_and_begin_and_end_where_they_did() -> None:
     assert points[-1][1] > 4 * MOST_POINTS
     assert [p[0] for p in points] == sorted(p[0] for p in points)
     assert balances.of("a1") == ()
+
+
+def test_a_balance_stands_on_the_line_of_its_own_figure() -> None:
+    """The scale of a low chart named other lines than those the curve went along."""
+    still = balance_chart([(NOW, D(1000), None), (NOW + 60_000, D(1000), None)], 70, 8).plain
+    (line,) = [row for row in still.splitlines() if "⠒" in row]
+    assert line.startswith("1,000.00┤")
+    rising = balance_chart([(NOW + n, D(1000 + n), None) for n in range(50)], 70, 8).plain.splitlines()
+    assert rising[1].startswith("1,049.00┤")
+    assert rising[-3].startswith("1,000.00┤⣀")
 
 
 def test_the_charts_are_imported_only_by_what_shows_one() -> None:
