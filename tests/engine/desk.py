@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -12,7 +14,9 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from aster_tui.aster.trader import PreparedOrder, Trader
 from aster_tui.config import Settings
+from aster_tui.domain.trading import Order
 from aster_tui.practice.options import PracticeOptions
 from aster_tui.practice.server import PracticeExchange
 from tests import rig
@@ -60,6 +64,23 @@ class Desk:
 
     def open_orders(self, account: dict[str, str]) -> list[Any]:
         return [*self.exchange.exchange.books[account["user"].lower()].open.values()]
+
+
+class Held:
+    """Holds the first market order that leaves for an account until it is let go."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, user: str) -> None:
+        self.there, self.go = threading.Event(), threading.Event()
+        really = Trader.send_order
+
+        async def send(client: Trader, prepared: PreparedOrder) -> Order:
+            its = client.wallet is not None and client.wallet.user.lower() == user.lower()
+            if its and prepared.request.order_type == "MARKET" and not self.there.is_set():
+                self.there.set()
+                await asyncio.to_thread(self.go.wait, rig.PATIENCE)
+            return await really(client, prepared)
+
+        monkeypatch.setattr(Trader, "send_order", send)
 
 
 @pytest.fixture

@@ -42,6 +42,7 @@ from aster_tui.practice.server import PracticeExchange
 from aster_tui.store.audit import chains
 from aster_tui.store.journal import Journal
 from tests import rig
+from tests.engine.desk import Held
 from tests.floor import Floor, ready
 
 D = Decimal
@@ -86,6 +87,36 @@ async def test_an_order_is_placed_once_and_everything_knows_of_it(floor: Floor) 
     assert ([line.phase for line in lines], wrong) == (["asked", "answered"], "")
     assert {line.hash for line in lines} == {d["hash"] for d in floor.database.audit.find()}
     assert lines[1].outcome == "done"
+
+
+async def test_what_a_person_and_an_agent_open_at_once_on_an_account_is_judged_together(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    floor.add("One", 0)
+    floor.add("Two", 0)
+    # A balance of 1000 carries 200 in all: each alone may have its 150, both together not.
+    settings = floor.settings.model_copy(update={"max_exposure_percent": D(4), "max_leverage": 5})
+    held = Held(monkeypatch, floor.accounts[0]["user"])
+    with rig.running(settings, floor.environment, working=True) as engine:
+        await ready(engine, "One", "Two")
+        ticket = Ticket("ETHUSDT", "BUY", "market", quantity=D("0.04"))
+        person = asyncio.create_task(ask(engine, PlaceOrder(floor.agents["One"], ticket)))
+        await rig.until(held.there.is_set, "the person's is on its way")
+        arguments = {"coin": "ETH", "signal": "long", "size_usd": 150.0, "leverage": 5}
+        document = {"agentId": floor.agents["Two"], "agentName": "Two", "decision": arguments}
+        document["timestamp"] = now_ms()
+        key = floor.database.decisions.insert_one(document).inserted_id
+        await rig.until(lambda: "claim" in floor.database.decisions.find_one({"_id": key}), "it waits")
+        held.go.set()
+        assert (await person).state == "done"
+
+        def ended() -> dict[str, Any] | None:
+            found: dict[str, Any] = floor.database.decisions.find_one({"_id": key})
+            return found if "finishedAt" in found else None
+
+        refused = await rig.until(ended)
+        assert [r.split(":")[0] for r in refused["reasons"]] == ["exposure"], refused
+        assert floor.amount(0, "ETHUSDT") == D("0.04")
 
 
 async def test_a_test_order_reaches_the_test_path_and_nothing_else(floor: Floor) -> None:

@@ -25,13 +25,14 @@ from aster_tui.domain.keys import PrivateKey
 from aster_tui.domain.lifecycle import OrderRecord
 from aster_tui.domain.views import ALARMS
 from aster_tui.engine.notifier import OURS
+from aster_tui.engine.trade import turns
 from aster_tui.practice import payloads
 from aster_tui.practice.errors import refuse
 from aster_tui.store.base import StoreError, StoreRefused, StoreUnavailable
 from aster_tui.store.journal import Journal
 from aster_tui.store.trading import TradingStore
 from tests import rig
-from tests.engine.desk import LONG, PROTECTED, Desk, desk
+from tests.engine.desk import LONG, PROTECTED, Desk, Held, desk
 
 __all__ = ["desk"]
 
@@ -262,6 +263,77 @@ async def test_the_exposure_of_a_shared_account_is_that_of_all_its_agents(desk: 
         refused = await desk.ended(desk.decide("Two", **small))
         assert refused["state"] == "refused", refused
         assert any(reason.startswith("exposure: ") for reason in refused["reasons"]), refused
+
+
+def begun(desk: Desk, key: ObjectId) -> bool:
+    return "claim" in desk.decision(key)
+
+
+async def test_what_two_agents_of_an_account_open_at_once_is_judged_together(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = first(desk, "One")
+    desk.add("Two", account)
+    # A balance of 1000 carries 200 in all: each alone may have its 150, both together not.
+    settings = desk.settings.model_copy(update={"max_exposure_percent": D(20), "max_leverage": 1})
+    small = {"coin": "ETH", "signal": "long", "size_usd": 150.0}
+    held = Held(monkeypatch, account["user"])
+    with rig.running(settings, desk.environment, working=True) as engine:
+        await rig.until(lambda: rig.agent(engine, "Two"))
+        keys = [desk.decide("One", **small), desk.decide("Two", **small)]
+        await rig.until(held.there.is_set, "one is on its way")
+        await rig.until(lambda: all(begun(desk, key) for key in keys), "the other waits")
+        held.go.set()
+        ends = [await desk.ended(key) for key in keys]
+        assert sorted(d["state"] for d in ends) == ["done", "refused"], ends
+        (refused,) = [d for d in ends if d["state"] == "refused"]
+        assert any(reason.startswith("exposure: ") for reason in refused["reasons"]), refused
+        (done,) = [d for d in ends if d["state"] == "done"]
+        assert desk.amount(account, "ETHUSDT") == D(done["result"]["executed"])
+
+
+async def test_who_waits_for_an_account_is_told_and_closes_and_other_accounts_do_not_wait(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = first(desk, "One")
+    desk.add("Two", account)
+    other = desk.exchange.ready_document()["accounts"][2]
+    desk.add("Three", other)
+    monkeypatch.setattr(turns, "WAIT_SECONDS", 0.5)
+    with rig.running(desk.settings, desk.environment, working=True) as engine:
+        await rig.until(lambda: rig.agent(engine, "Three"))
+        assert (await desk.ended(desk.decide("Two", **LONG)))["state"] == "done"
+        held = Held(monkeypatch, account["user"])
+        slow = desk.decide("One", **{**LONG, "coin": "ETH"})
+        await rig.until(held.there.is_set, "one is on its way")
+        refused = await desk.ended(desk.decide("Two", **{**LONG, "coin": "SOL"}))
+        assert refused["state"] == "refused", refused
+        assert "is still under way" in refused["reasons"][0]
+        assert (await desk.ended(desk.decide("Two", coin="BTC", signal="close")))["state"] == "done"
+        assert (await desk.ended(desk.decide("Three", **LONG)))["state"] == "done"
+        assert "finishedAt" not in desk.decision(slow)
+        held.go.set()
+        assert (await desk.ended(slow))["state"] == "done"
+
+
+async def test_a_decision_that_waited_too_long_for_its_account_is_stale(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = first(desk, "One")
+    desk.add("Two", account)
+    settings = desk.settings.model_copy(update={"decision_max_age_seconds": 3})
+    held = Held(monkeypatch, account["user"])
+    with rig.running(settings, desk.environment, working=True) as engine:
+        await rig.until(lambda: rig.agent(engine, "Two"))
+        slow = desk.decide("One", **LONG)
+        await rig.until(held.there.is_set, "one is on its way")
+        late = desk.decide("Two", **LONG)
+        made = time.time()
+        await rig.until(lambda: begun(desk, late) and time.time() - made > 3.1, "it waits until it is old")
+        held.go.set()
+        assert (await desk.ended(slow))["state"] == "done"
+        assert (await desk.ended(late))["state"] == "stale"
+        assert desk.amount(account, "BTCUSDT") == D("0.001")
 
 
 # Protection

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from aster_tui.aster.errors import AnswerError, AsterError, InvalidOrder, OutcomeUnknown, Unreachable
 from aster_tui.aster.orders import OrderRequest
 from aster_tui.aster.trader import Trader
+from aster_tui.domain.accounts import AccountState
 from aster_tui.domain.client_ids import Purpose, agent_tag, client_order_id, parse_client_id
 from aster_tui.domain.commands import (
     CancelOrders,
@@ -28,13 +29,14 @@ from aster_tui.domain.symbols import plain, round_down, split_quantity
 from aster_tui.domain.ticket import Examined, Facts, Ticket, examine
 from aster_tui.domain.trading import ZERO, Order, Side, account_key
 from aster_tui.domain.views import RequestState
-from aster_tui.engine.core import Core
+from aster_tui.engine.core import Core, now_ms
 from aster_tui.engine.operator.operator import Answer, Move, Refused, answer
 from aster_tui.engine.trade.desk import Forbidden, OrderDesk, OrderFor, Sent
 from aster_tui.engine.trade.executor import Executor
 from aster_tui.engine.trade.ledger import Ledger
 from aster_tui.engine.trade.protection import GONE
 from aster_tui.engine.trade.recovery import Recovery
+from aster_tui.engine.trade.turns import StillUnderWay
 from aster_tui.store.base import StoreError
 
 #: How long what went before is waited for: a nonce window, and asking.
@@ -74,8 +76,8 @@ class OrderTasks:
     async def place(self, asked: PlaceOrder, move: Move) -> Answer:
         """Place an order, or have it tested."""
         agent, client = self._on_account(asked.agent_id)
-        async with self._one_at_a_time(agent):
-            await self._settled(agent, move)
+        adds = not asked.ticket.reduce_only and not asked.test
+        async with self._one_at_a_time(agent, move, adds=adds):
             examined, leverage = await self._examined(agent, client, asked.ticket)
             shown = {"agent": agent.name, "test": asked.test, **_shown(examined, leverage)}
             if not examined.ok:
@@ -110,8 +112,7 @@ class OrderTasks:
     async def modify(self, asked: ModifyOrder, move: Move) -> Answer:
         """Change a resting limit order; what it becomes passes the safeguards as a new one would."""
         agent, client = self._on_account(asked.agent_id)
-        async with self._one_at_a_time(agent):
-            await self._settled(agent, move)
+        async with self._one_at_a_time(agent, move, adds=True):
             order = await self._known(agent, client, asked.symbol, asked.order)
             if order is None:
                 raise Refused(f"{agent.name} has no open order {asked.order} in {asked.symbol}")
@@ -141,15 +142,14 @@ class OrderTasks:
                 position_side=order.position_side,
             )
             move("sending")
-            return await self._modified(client, request, shown)
+            return await self._modified(agent, client, request, shown)
 
     async def reduce(self, asked: ReducePosition, move: Move) -> Answer:
         """Close a part of a position, reduce-only; reversing opens the other side after it is flat."""
         agent, client = self._on_account(asked.agent_id, also_watched=True)
         if asked.reverse and agent.paper:
             raise Refused(f"{agent.name} trades on paper: its real position can only be closed")
-        async with self._one_at_a_time(agent):
-            await self._settled(agent, move)
+        async with self._one_at_a_time(agent, move, adds=False):
             await self._ledger.refresh()
             share = self._executor.share(agent, asked.symbol)
             parts = self._parts(asked, share)
@@ -201,9 +201,21 @@ class OrderTasks:
             raise Refused(f"{agent.name} has no usable key or account: see the errors")
         return agent, client
 
-    def _one_at_a_time(self, agent: AgentDocument) -> AbstractAsyncContextManager[Any]:
-        """Orders of one account follow one another: each is judged by what the one before it left."""
-        return self._locks.setdefault(account_key(agent.user_address or ""), asyncio.Lock())
+    @asynccontextmanager
+    async def _one_at_a_time(self, agent: AgentDocument, move: Move, *, adds: bool) -> AsyncIterator[None]:
+        """Orders of one account follow one another: each is judged by what the one before it left. What adds
+        risk waits for what agents open there, too."""
+        async with self._locks.setdefault(account_key(agent.user_address or ""), asyncio.Lock()):
+            await self._settled(agent, move)
+            if not adds:
+                yield
+                return
+            move("waiting for the account's turn")
+            try:
+                async with self._executor.turns.of(agent.user_address or ""):
+                    yield
+            except StillUnderWay as error:
+                raise Refused(f"{agent.name}: {error}", remedy=error.remedy) from None
 
     async def _settled(self, agent: AgentDocument, move: Move) -> None:
         """Nothing new is sent while it is not known what became of what went before."""
@@ -292,6 +304,7 @@ class OrderTasks:
             purpose=purpose,
             mark_price=self._core.state.marks.get(request.symbol),
         )
+        sent_at = now_ms()
         try:
             # A halt that comes after the safeguards were asked stops it all the same.
             permit = None if reduces else lambda: self._executor.permit_risk(agent)
@@ -303,7 +316,20 @@ class OrderTasks:
         finally:
             await self._ledger.refresh()
         self._executor.learn(client, sent.error)
+        if sent.placed and not reduces:
+            await self._shown(agent, client, sent.record, sent_at)
         return sent
+
+    async def _shown(self, agent: AgentDocument, client: Trader, record: OrderRecord, sent_at: int) -> None:
+        """Until the account shows an order: whoever wants more is judged by it."""
+        moved = self._executor.positions_told(record.symbol, sent_at)
+        rests = record.state == "open"
+
+        def seen(account: AccountState) -> bool:
+            there = not rests or record.order_id in account.orders
+            return there and (not record.executed or moved(account))
+
+        await self._executor.shown(agent, client, seen, orders=rests)
 
     async def _to_cancel(self, agent: AgentDocument, client: Trader, asked: CancelOrders) -> list[Order]:
         try:
@@ -359,7 +385,9 @@ class OrderTasks:
             raise Refused(f"the open orders of {agent.name} cannot be read: {error}") from None
         return next((o for o in found if order in (o.client_order_id, str(o.order_id))), None)
 
-    async def _modified(self, client: Trader, request: OrderRequest, shown: dict[str, Any]) -> Answer:
+    async def _modified(
+        self, agent: AgentDocument, client: Trader, request: OrderRequest, shown: dict[str, Any]
+    ) -> Answer:
         try:
             after = await client.modify_order(request)
         except InvalidOrder as error:
@@ -377,6 +405,13 @@ class OrderTasks:
         except AsterError as error:
             return _failed(error, **shown)
         await self._desk.told(after)
+
+        def seen(account: AccountState) -> bool:
+            known = account.orders.get(after.order_id)
+            return known is not None and (known.quantity, known.price) == (after.quantity, after.price)
+
+        if not after.final:  # whoever wants more is judged by it
+            await self._executor.shown(agent, client, seen, orders=True)
         words = f"changed to {plain(after.quantity)} at {plain(after.price)} ({after.status})"
         return answer("done", words, received=_order(after), **shown)
 
@@ -413,12 +448,18 @@ class OrderTasks:
         move(f"opening the other side in {asked.symbol}")
         side: Side = "SELL" if share > 0 else "BUY"
         ticket = Ticket(asked.symbol, side, "market", quantity=executed)
-        examined, _ = await self._examined(agent, client, ticket, changing=True)
-        if not examined.ok:
-            words = f"{agent.name}: closed, and the other side was refused: {'; '.join(examined.reasons)}"
-            return answer("failed", words, **shown)
-        request = await self._request(agent, client, ticket, executed, "operator")
-        opened = await self._send(agent, client, request, "operator", reduces=False)
+        try:
+            async with self._executor.turns.of(agent.user_address or ""):
+                examined, _ = await self._examined(agent, client, ticket, changing=True)
+                if not examined.ok:
+                    reasons = "; ".join(examined.reasons)
+                    words = f"{agent.name}: closed, and the other side was refused: {reasons}"
+                    return answer("failed", words, **shown)
+                request = await self._request(agent, client, ticket, executed, "operator")
+                opened = await self._send(agent, client, request, "operator", reduces=False)
+        except StillUnderWay as error:
+            words = f"{agent.name}: closed, and the other side was not opened: {error}"
+            return answer("failed", words, remedy=error.remedy, **shown)
         shown["orders"].append(_record(opened.record))
         if not opened.placed:
             words = f"{agent.name}: closed, and the other side: {opened.error or opened.word}"

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
 from aster_tui.aster.errors import AnswerError, AsterError, InvalidOrder
 from aster_tui.aster.trader import Trader
+from aster_tui.domain.accounts import AccountState
 from aster_tui.domain.client_ids import Purpose
 from aster_tui.domain.decisions import Decision, DecisionRefused, Plan, plan_decision
 from aster_tui.domain.documents import AgentDocument
@@ -30,9 +32,10 @@ from aster_tui.engine.trade.permissions import Permissions
 from aster_tui.engine.trade.protection import Protection
 from aster_tui.engine.trade.sending import Permit, Run, Sender
 from aster_tui.engine.trade.situations import Situations, keyless
+from aster_tui.engine.trade.turns import StillUnderWay, Turns
 from aster_tui.store.base import StoreError
 
-State = Literal["done", "refused", "failed"]
+State = Literal["done", "refused", "failed", "stale"]
 NOTHING_TO_REDUCE, WRONG_SIDE = -2022, -4061
 #: How long the user stream is given to tell what an order did, before the account is read.
 SHOWN_SECONDS, LOOK_SECONDS, CLOCK_MS = 1.0, 0.02, 5
@@ -93,6 +96,7 @@ class Executor:
         self._protection = protection
         self._sender = Sender(core, desk, ledger, halted, rules.working_type)
         self.limits = rules.limits
+        self.turns = Turns()
         self._hedged: dict[str, bool] = {}
         self._leverages: dict[tuple[str, str], int] = {}
 
@@ -103,28 +107,28 @@ class Executor:
             if self._leverages.get(key) != event.leverage:
                 self._leverages.pop(key, None)
 
-    async def execute(self, agent: AgentDocument, decision: Decision, permit: Permit, epoch: int) -> Outcome:
-        """Carry a decision out; never raises for what the exchange or the journal did."""
+    async def execute(
+        self,
+        agent: AgentDocument,
+        decision: Decision,
+        permit: Permit,
+        epoch: int,
+        too_old: Callable[[], str] = str,
+    ) -> Outcome:
+        """Carry a decision out; never raises for what the exchange or the journal did.
+
+        Args:
+            too_old: asked after the account's turn was waited for; says why it is too late, or nothing.
+        """
         client = self._client_of(agent.user_address) if agent.user_address else None
+        waits = decision.opens and client is not None
         try:
-            await self._ledger.refresh()
-            state, symbol = self._core.state, symbol_of(decision.coin)
-            if client is None and decision.signal == "close":
-                return Outcome("refused", (f"permission: {keyless(agent)}",), remedy=_KEYLESS)
-            plan = plan_decision(decision, state.rules, state.marks, self.share(agent, symbol))
-            if plan.side is None:
-                return Outcome("done", plan=plan)
-            verdicts = await self._judged(agent, plan)
-            if reasons := refusals(verdicts):
-                remedy = self._permissions.of(agent.user_address or "").remedy if client else _KEYLESS
-                return Outcome("refused", reasons, verdicts=verdicts, plan=plan, remedy=remedy)
-            if client is None:  # said by the safeguards already
-                return Outcome("refused", (keyless(agent),), plan=plan)
-            side = await self.position_side(client, plan.side, reduces=plan.reduces)
-            run = Run(agent, decision, client, permit, epoch, side)
-            if plan.reduces:
-                return await self._close(run, plan, verdicts)
-            return await self._open(run, plan, verdicts)
+            async with self.turns.of(agent.user_address or "") if waits else nullcontext():
+                if waits and (why := too_old()):
+                    return Outcome("stale", (why,))
+                return await self._carried_out(agent, decision, client, permit, epoch)
+        except StillUnderWay as error:
+            return Outcome("refused", (str(error),), remedy=error.remedy)
         except DecisionRefused as refused:
             return Outcome("refused", refused.reasons)
         except InvalidOrder as error:
@@ -136,6 +140,28 @@ class Executor:
                 self.learn(client, error)
             fall_back = self._rules.fall_back and not isinstance(error, Forbidden)
             return Outcome("failed", (str(error),), fall_back=fall_back, code=error.code, remedy=error.remedy)
+
+    async def _carried_out(
+        self, agent: AgentDocument, decision: Decision, client: Trader | None, permit: Permit, epoch: int
+    ) -> Outcome:
+        await self._ledger.refresh()
+        state, symbol = self._core.state, symbol_of(decision.coin)
+        if client is None and decision.signal == "close":
+            return Outcome("refused", (f"permission: {keyless(agent)}",), remedy=_KEYLESS)
+        plan = plan_decision(decision, state.rules, state.marks, self.share(agent, symbol))
+        if plan.side is None:
+            return Outcome("done", plan=plan)
+        verdicts = await self._judged(agent, plan)
+        if reasons := refusals(verdicts):
+            remedy = self._permissions.of(agent.user_address or "").remedy if client else _KEYLESS
+            return Outcome("refused", reasons, verdicts=verdicts, plan=plan, remedy=remedy)
+        if client is None:  # said by the safeguards already
+            return Outcome("refused", (keyless(agent),), plan=plan)
+        side = await self.position_side(client, plan.side, reduces=plan.reduces)
+        run = Run(agent, decision, client, permit, epoch, side)
+        if plan.reduces:
+            return await self._close(run, plan, verdicts)
+        return await self._open(run, plan, verdicts)
 
     async def _judged(self, agent: AgentDocument, plan: Plan) -> tuple[Verdict, ...]:
         """What every safeguard says. A close is not held up by what a signer could not do a while ago."""
@@ -188,10 +214,11 @@ class Executor:
             return Outcome("failed", (reason,), tuple(orders), verdicts, plan)
         protections, problems = await self._protections(run, plan, executed)
         orders += protections
+        outcome = Outcome("done", (), tuple(orders), verdicts, plan)
         if problems:
-            return await self._unprotected(run, plan, executed, problems, orders, verdicts)
+            outcome = await self._unprotected(run, plan, executed, problems, orders, verdicts)
         await self._shown(run, plan.symbol, sent_at)
-        return Outcome("done", (), tuple(orders), verdicts, plan)
+        return outcome
 
     async def complete(
         self,
@@ -340,7 +367,7 @@ class Executor:
         verdicts: tuple[Verdict, ...],
     ) -> Outcome:
         """A close that was refused because there is nothing to reduce: a stop may have been faster."""
-        await self._read(run)
+        await self._read(run.agent, run.client)
         if self.share(run.agent, plan.symbol):
             return self._failed(run, plan, sent, orders, verdicts)
         await self._protection.cancel_orphans(run.agent, run.client, plan.symbol)
@@ -349,28 +376,45 @@ class Executor:
 
     async def _shown(self, run: Run, symbol: str, sent_at: int) -> None:
         """Until the account shows what an order did: the next decision is judged by it."""
+        await self.shown(run.agent, run.client, self.positions_told(symbol, sent_at))
+
+    def positions_told(self, symbol: str, sent_at: int) -> Callable[[AccountState], bool]:
+        """Whether an account told of a symbol's positions since an order left (Unix ms of this machine)."""
         state = self._core.state
         # The exchange's clock is known to within a round trip.
-        slack = (state.round_trip_ms or 0) + CLOCK_MS
-        key = account_key(run.agent.user_address or "")
-        since = sent_at + (state.clock_offset_ms or 0) - slack
-        loop = asyncio.get_running_loop()
+        since = sent_at + (state.clock_offset_ms or 0) - (state.round_trip_ms or 0) - CLOCK_MS
+        return lambda account: account.told_of_symbol(symbol) >= since
+
+    async def shown(
+        self,
+        agent: AgentDocument,
+        client: Trader,
+        seen: Callable[[AccountState], bool],
+        *,
+        orders: bool = False,
+    ) -> None:
+        """Until an agent's account shows what an order did; it is read where the stream does not tell.
+
+        Args:
+            orders: read its open orders, too.
+        """
+        key, loop = account_key(agent.user_address or ""), asyncio.get_running_loop()
         until = loop.time() + SHOWN_SECONDS
         while loop.time() < until:
-            account = state.accounts.get(key)
-            if account is not None and account.told_of_symbol(symbol) >= since:
+            account = self._core.state.accounts.get(key)
+            if account is not None and seen(account):
                 return
             await asyncio.sleep(LOOK_SECONDS)
-        await self._read(run)
+        await self._read(agent, client, orders=orders)
 
-    async def _read(self, run: Run) -> None:
+    async def _read(self, agent: AgentDocument, client: Trader, *, orders: bool = False) -> None:
         try:
-            self._core.emit(await run.client.account_snapshot(open_orders=False))
+            self._core.emit(await client.account_snapshot(open_orders=orders))
         except AsterError as error:
             self._core.problem(
                 "worker",
-                f"{run.agent.name}: its account cannot be read after an order: {error}",
-                agent=run.agent.name,
+                f"{agent.name}: its account cannot be read after an order: {error}",
+                agent=agent.name,
                 code=error.code,
                 remedy=error.remedy,
             )

@@ -314,17 +314,16 @@ class Worker:
 
     async def _carry_out(self, agent: AgentDocument, taken: QueuedDecision, held: HeldLease) -> None:
         started = now_ms()
-        state = ""
         try:
             if why := self._too_old(taken, started):
-                state, outcome = "stale", Outcome("refused", (why,))
+                outcome = Outcome("stale", (why,))
             elif not held.valid:
                 outcome = Outcome("failed", ("the lease was lost before it began",))
             else:
                 decision = parse_decision(
                     taken.raw, decision_id=taken.decision_id, agent_id=agent.agent_id, made_at=taken.made_at
                 )
-                outcome = await self._execute(agent, decision, held)
+                outcome = await self._execute(agent, taken, decision, held)
         except DecisionRefused as refused:
             outcome = Outcome("refused", refused.reasons)
         except Exception as error:  # the wall: a decision is never left half done without a word
@@ -334,7 +333,7 @@ class Worker:
                 (f"something unexpected: {type(error).__name__}: {error}",),
                 remedy="look at the agent's orders and positions; please report it, the log has the details",
             )
-        await self._reports.finish(agent, taken, state or outcome.state, outcome, started)
+        await self._reports.finish(agent, taken, outcome.state, outcome, started)
         if outcome.fall_back and not agent.paper:
             await self._fall_back(agent)
 
@@ -348,10 +347,14 @@ class Worker:
             return f"the decision is {old:.0f} s old, more than {self._rules.decision_max_age_s} s"
         return ""
 
-    async def _execute(self, agent: AgentDocument, decision: Decision, held: HeldLease) -> Outcome:
+    async def _execute(
+        self, agent: AgentDocument, taken: QueuedDecision, decision: Decision, held: HeldLease
+    ) -> Outcome:
         if agent.paper:
             return await self._on_paper(agent, decision)
-        outcome = await self._executor.execute(agent, decision, held.permit, held.lease.epoch)
+        outcome = await self._executor.execute(
+            agent, decision, held.permit, held.lease.epoch, lambda: self._too_old(taken, now_ms())
+        )
         await self._shadow(agent, decision, outcome)
         return outcome
 
