@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from aster_tui.domain.documents import HUNDRED, PositionDocument
+from aster_tui.domain.exits import Closing, exit_price
 from aster_tui.domain.symbols import coin_of, plain, symbol_of
 from aster_tui.domain.trading import ZERO, Order, Position
 
@@ -43,6 +44,7 @@ def plan_sync(
     *,
     expected: Collection[str] = (),
     orders: Sequence[Order] = (),
+    closings: Sequence[Closing] = (),
 ) -> SyncPlan:
     """Compare an agent's open documents with its account's positions.
 
@@ -51,8 +53,10 @@ def plan_sync(
         at: now, Unix ms.
         expected: symbols whose difference is no surprise (just filled): repaired, not named as drift.
         orders: the account's open orders, for stop and target.
+        closings: what may have closed a position. Where none of it did, the mark is written as its exit
+            price; ``exit_price_from`` says which it is, "fills" or "mark".
     """
-    return _Planner(agent_id, agent_name, marks, at, expected, orders).plan(documents, positions)
+    return _Planner(agent_id, agent_name, marks, at, expected, orders, closings).plan(documents, positions)
 
 
 class _Planner:
@@ -64,9 +68,11 @@ class _Planner:
         at: int,
         expected: Collection[str],
         orders: Sequence[Order],
+        closings: Sequence[Closing],
     ) -> None:
         self._agent_id, self._agent_name = agent_id, agent_name
         self._marks, self._at, self._expected, self._orders = marks, at, expected, orders
+        self._closings = closings
         self._inserts: list[Mapping[str, Any]] = []
         self._updates: list[tuple[str, Mapping[str, Any]]] = []
         self._closes: list[tuple[str, Mapping[str, Any]]] = []
@@ -144,10 +150,11 @@ class _Planner:
 
     def _close(self, symbol: str, document: PositionDocument) -> None:
         self._differs(symbol, f"extra in MongoDB: {document.signal}, which the exchange has not")
-        mark = self._marks.get(symbol) or document.entry_price
+        filled = exit_price(document, self._closings)
+        price = filled or self._marks.get(symbol) or document.entry_price
         change = ZERO
         if document.entry_price > 0:
-            moved = mark - document.entry_price
+            moved = price - document.entry_price
             change = (moved if document.signal == "long" else -moved) / document.entry_price
         self._closes.append(
             (
@@ -155,7 +162,8 @@ class _Planner:
                 {
                     "status": "closed",
                     "trade_type": "exit",
-                    "exit_price": float(mark),
+                    "exit_price": float(price),
+                    "exit_price_from": "fills" if filled else "mark",
                     "closed_at": self._at,
                     "pnl": float(change * HUNDRED),
                     "pnlAbsolute": float(change * document.size_usd),

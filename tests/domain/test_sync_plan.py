@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aster_tui.domain.documents import PositionDocument, parse_position
+from aster_tui.domain.exits import Closing, closings
 from aster_tui.domain.sync_plan import SyncPlan, plan_sync
 from aster_tui.domain.trading import Order, Position
+from tests.domain.test_shares import filled
 
 D = Decimal
 NOW = 1_790_000_000_000
@@ -61,8 +65,38 @@ def test_an_extra_position_is_closed_at_the_mark_with_its_pnl() -> None:
     found = plan([document()], [])
     ((document_id, fields),) = found.closes
     assert (document_id, fields["status"], fields["exit_price"]) == ("d1", "closed", 64000.0)
-    assert fields["pnlAbsolute"] == 10.0
+    assert (fields["pnlAbsolute"], fields["exit_price_from"]) == (10.0, "mark")
     assert "extra in MongoDB" in found.drift[0]
+
+
+def test_an_extra_position_is_closed_at_what_closed_it() -> None:
+    old = Closing("BTCUSDT", "SELL", D("0.01"), D(1), NOW - 2000)
+    first = Closing("BTCUSDT", "SELL", D("0.004"), D(65000), NOW - 500)
+    last = Closing("BTCUSDT", "SELL", D("0.006"), D(66000), NOW - 400)
+    others = [
+        Closing("ETHUSDT", "SELL", D(1), D(2), NOW),
+        Closing("BTCUSDT", "BUY", D(1), D(2), NOW),
+        Closing("BTCUSDT", "SELL", D(1), D(2), NOW, "SHORT"),
+    ]
+    ((_, fields),) = plan([document()], [], closings=[old, last, first, *others]).closes
+    assert (fields["exit_price"], fields["exit_price_from"]) == (65600.0, "fills")
+    assert fields["pnlAbsolute"] == pytest.approx(26)
+    ((_, fields),) = plan([document()], [], closings=[old, *others]).closes
+    assert (fields["exit_price"], fields["exit_price_from"]) == (64000.0, "mark")
+    ((_, fields),) = plan([document()], [], closings=[old, last]).closes
+    assert fields["exit_price"] == 66000.0
+
+
+def test_who_closed_what() -> None:
+    mine, other = filled("a", "SELL", "1", 5), filled("b", "SELL", "2", 6)
+    all_of_it = filled("b", "SELL", "3", 7, purpose="flatten")
+    elsewhere = filled("a", "SELL", "4", 8, account="0xBB")
+    records = [mine, other, all_of_it, elsewhere]
+    by_hand = Order("BTCUSDT", 9, "web_1", "SELL", "MARKET", "FILLED", D(5), D(5), average_price=D(7))
+    ours = replace(by_hand, client_order_id=mine.client_order_id)
+    for alone, expected in ((True, [1, 3, 5]), (False, [1, 3])):
+        found = closings(records, [by_hand, ours], "a", "0xaa", alone=alone)
+        assert [c.quantity for c in found] == expected
 
 
 def test_another_side_is_a_close_and_an_insert() -> None:

@@ -230,6 +230,30 @@ async def test_a_shadow_that_the_database_was_not_told_of_yet_is_in_the_next_wor
         assert [*book.positions] == ["a" * 24]
 
 
+@pytest.mark.parametrize("by_hand", [False, True])
+async def test_a_closed_position_was_left_at_its_fill_and_not_at_the_mark_of_the_sync(
+    desk: Desk, by_hand: bool
+) -> None:
+    account = first(desk)
+    with rig.running(desk.settings, desk.environment, working=True) as engine:
+        assert (await desk.ended(desk.decide("Real", **LONG)))["state"] == "done"
+        await rig.until(lambda: desk.database.positions.find_one({"status": "open"}), "the sync writes it")
+        if by_hand:
+            async with trader(desk, account) as other:
+                order = await other.place_order(market("SELL", "0.001", "by-hand-1", reduce_only=True))
+            left = order.average_price
+        else:
+            closed = await desk.ended(desk.decide("Real", coin="BTC", signal="close"))
+            left = D(closed["result"]["averagePrice"])
+        desk.exchange.exchange.set_price("BTCUSDT", D(90000))
+        await rig.until(lambda: engine.snapshot().marks["BTCUSDT"] == D(90000), "the mark is elsewhere")
+        done = await rig.until(lambda: desk.database.positions.find_one({"status": "closed"}))
+        assert (done["exit_price"], done["exit_price_from"]) == (float(left), "fills")
+        assert left > D(94000)
+        change = (done["exit_price"] - done["entry_price"]) / done["entry_price"]
+        assert done["pnlAbsolute"] == pytest.approx(change * done["size_usd"])
+
+
 # Shared accounts
 
 

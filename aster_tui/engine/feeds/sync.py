@@ -24,10 +24,11 @@ from aster_tui.domain.events import (
     SyncFinished,
     SyncStarted,
 )
+from aster_tui.domain.exits import closings
 from aster_tui.domain.lifecycle import OrderRecord
 from aster_tui.domain.shares import parts
 from aster_tui.domain.sync_plan import plan_sync
-from aster_tui.domain.trading import Position, account_key
+from aster_tui.domain.trading import Order, Position, account_key
 from aster_tui.engine.core import Core, now_ms
 from aster_tui.engine.supervise import Tasks
 from aster_tui.engine.trade.adoption import Adoption
@@ -39,6 +40,9 @@ from aster_tui.store.base import StoreError, StoreWriter
 SETTLE_SECONDS = 1.0
 #: What happened this shortly before a sync may not be in what it reads.
 SETTLE_MS = 2_000
+#: So many of the last orders that executed are remembered of each account: what a person closes by hand is in
+#: no journal.
+TOLD_KEPT = 100
 _STOP = "place a stop, or close the position"
 _PUT_RIGHT = "MongoDB was put right where the exchange is the truth; nothing was traded"
 
@@ -80,6 +84,7 @@ class SyncService:
         self._tasks = Tasks(core)
         self._again: set[str] = set()
         self._just_filled: dict[str, set[str]] = {}
+        self._told: dict[str, dict[int, Order]] = {}
         self._first: set[str] = set()
         self._drifted: dict[str, tuple[str, ...]] = {}
         self._failing: dict[str, str] = {}
@@ -87,6 +92,11 @@ class SyncService:
     def listen(self, event: Event) -> None:
         """Sync after fills, and once when an account was first read."""
         if isinstance(event, OrderUpdate) and event.execution == "TRADE":
+            told = self._told.setdefault(account_key(event.account), {})
+            told.pop(event.order.order_id, None)
+            told[event.order.order_id] = event.order
+            while len(told) > TOLD_KEPT:
+                del told[next(iter(told))]
             for agent in self._core.state.agents_of(event.account):
                 self._just_filled.setdefault(agent.agent_id, set()).add(event.order.symbol)
                 self._request(agent.agent_id, SETTLE_SECONDS)
@@ -234,6 +244,14 @@ class SyncService:
                 o
                 for o in account.orders.values()
                 if not others or is_of_agent(o.client_order_id, agent.agent_id)
+            ),
+            closings=closings(
+                records,
+                self._told.get(account_key(seen.account), {}).values(),
+                agent.agent_id,
+                seen.account,
+                alone=not others,
+                offset_ms=offset,
             ),
         )
         await store.apply_sync(agent.agent_id, plan, at)
