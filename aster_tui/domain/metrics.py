@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TypeVar
 
+from aster_tui.domain.flattened_costs import Correction, summed
 from aster_tui.domain.lifecycle import NEVER_THERE, OrderRecord
 from aster_tui.domain.order_costs import order_cost
 from aster_tui.domain.paper import PaperCosts
@@ -95,9 +96,13 @@ class Tally:
         if delay is not None:
             del self._delays[bisect_left(self._delays, delay)]
 
-    def figures(self, errors: Counter[str], funding: Decimal = ZERO) -> Metrics:
-        """What they come to; ``errors`` (by kind) and ``funding`` are those of the same time."""
+    def figures(
+        self, errors: Counter[str], funding: Decimal = ZERO, corrected: Iterable[Correction] = ()
+    ) -> Metrics:
+        """What they come to; ``errors`` (by kind), ``funding`` and the corrections are those of the same
+        time."""
         slips, delays = self._slips, self._delays
+        commission, realized, cost = summed(corrected)
         return Metrics(
             orders=self.orders,
             placed=self.placed,
@@ -108,11 +113,11 @@ class Tally:
             latency_p50=quantile(delays, 50),
             latency_p95=quantile(delays, 95),
             latency_p99=quantile(delays, 99),
-            commission=self.commission,
-            realized=self.realized,
+            commission=self.commission + commission,
+            realized=self.realized + realized,
             error_rate=Decimal(errors.total()) / self.orders if self.orders else None,
             errors=dict(errors),
-            orders_cost=self.orders_cost,
+            orders_cost=self.orders_cost + cost,
             funding=funding,
         )
 
@@ -141,6 +146,7 @@ def measure(
     agent: str | None = None,
     costs: PaperCosts | None = None,
     funding: Iterable[tuple[int, str, Decimal]] = (),
+    corrected: Iterable[Correction] = (),
 ) -> Metrics:
     """The figures of a window.
 
@@ -149,6 +155,7 @@ def measure(
         agent: only this agent's, by name.
         costs: what paper orders pay.
         funding: what was received of it, as (time, agent, USDT).
+        corrected: what close-alls of shared accounts add to each agent, or take from it.
     """
     since = now - window_ms if window_ms is not None else 0
     tally = Tally(costs or PaperCosts())
@@ -156,6 +163,7 @@ def measure(
     return tally.figures(
         Counter(kind for at, name, kind in errors if at >= since and agent in (None, name)),
         sum((amount for at, name, amount in funding if at >= since and agent in (None, name)), ZERO),
+        (c for c in corrected if c.intent_at >= since and agent in (None, c.agent)),
     )
 
 

@@ -6,7 +6,7 @@ by the client order ids of its orders.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -14,6 +14,10 @@ from aster_tui.domain.lifecycle import OrderRecord
 from aster_tui.domain.trading import ZERO, account_key
 
 Key = tuple[str, str]
+#: By a close-all's client order id: what it took from each agent (base asset, above zero), by agent's id.
+Taken = dict[str, dict[str, Decimal]]
+#: Parts of money are this exact, USDT.
+_CENT = Decimal("1e-12")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,24 +44,42 @@ class Share:
 
 
 def shares(records: Iterable[OrderRecord]) -> dict[Key, Share]:
-    """The share of every (agent id, symbol) that is not flat.
+    """The share of every (agent id, symbol) that is not flat."""
+    return shares_and_taken(records)[0]
+
+
+def shares_and_taken(records: Iterable[OrderRecord]) -> tuple[dict[Key, Share], Taken]:
+    """The share of every (agent id, symbol) that is not flat, and what close-alls took from whom.
 
     A close-all closes an account, whoever's it is: it takes from the shares of all its agents.
     """
     found: dict[Key, Share] = {}
+    taken: Taken = {}
     accounts: dict[Key, str] = {}
     executed = [r for r in records if r.executed]
     for record in sorted(executed, key=lambda r: (r.executed_at or r.intent_at, r.intent_at)):
         if record.purpose == "flatten":
             account = account_key(record.account)
             held = [k for k, a in accounts.items() if a == account and k[1] == record.symbol and k in found]
-            _flattened(found, held, record)
+            taken[record.client_order_id] = _flattened(found, held, record)
             continue
         key = (record.agent_id, record.symbol)
         accounts[key] = account_key(record.account)
         before = found.get(key) or Share(*key)
         found[key] = before.after(record.signed, record.average_price, record.executed_at or record.intent_at)
-    return {key: share for key, share in found.items() if share.quantity}
+    return {key: share for key, share in found.items() if share.quantity}, taken
+
+
+def divided(amount: Decimal, weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """An amount of money by weights that do not come to zero; the parts come to the amount, to the last
+    digit."""
+    total, left = sum(weights.values(), ZERO), amount
+    found: dict[str, Decimal] = {}
+    for number, (name, weight) in enumerate(weights.items(), 1):
+        last = number == len(weights)
+        found[name] = left if last else (amount * weight / total).quantize(_CENT)
+        left -= found[name]
+    return found
 
 
 def parts(held: Iterable[Share], there: Decimal) -> dict[str, Decimal]:
@@ -76,18 +98,20 @@ def parts(held: Iterable[Share], there: Decimal) -> dict[str, Decimal]:
     return found
 
 
-def _flattened(found: dict[Key, Share], held: list[Key], record: OrderRecord) -> None:
-    """Take what a close-all executed from the shares it closed, the largest first. What is left of it closed
-    a position that nobody here had opened."""
-    left = record.executed
+def _flattened(found: dict[Key, Share], held: list[Key], record: OrderRecord) -> dict[str, Decimal]:
+    """Take what a close-all executed from the shares it closed, the largest first; what was taken from whom.
+    What is left of it closed a position that nobody here had opened."""
+    left, taken = record.executed, dict[str, Decimal]()
     for key in sorted(held, key=lambda k: abs(found[k].quantity), reverse=True):
         share = found[key]
         if share.quantity * record.signed < 0 and left:
-            taken = min(left, abs(share.quantity))
-            signed = taken if record.signed > 0 else -taken
+            part = min(left, abs(share.quantity))
+            signed = part if record.signed > 0 else -part
             found[key] = share.after(signed, record.average_price, record.executed_at or record.intent_at)
-            left -= taken
+            left -= part
+            taken[key[0]] = part
     if not sum((found[key].quantity for key in held), ZERO):
         # The account is flat: what one agent had long and another short is closed by that, too.
         for key in held:
             found[key] = Share(*key)
+    return taken

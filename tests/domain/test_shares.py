@@ -10,8 +10,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aster_tui.domain.flattened_costs import corrections
 from aster_tui.domain.lifecycle import OrderRecord
-from aster_tui.domain.shares import Share, parts, shares
+from aster_tui.domain.paper import PaperCosts
+from aster_tui.domain.shares import Share, divided, parts, shares, shares_and_taken
 from tests.domain.test_lifecycle import INTENT
 
 D = Decimal
@@ -61,6 +63,34 @@ def test_closing_what_nobody_here_opened_is_nobody_s_share() -> None:
     assert quantities(filled("a", "SELL", "3", 9, purpose="flatten")) == {}
     reopened = filled("a", "BUY", "1", 10)
     assert quantities(filled("a", "SELL", "3", 9, purpose="flatten"), reopened) == {"a": D(1)}
+
+
+def test_what_a_close_all_took_is_whose_figures_it_goes_into() -> None:
+    opened = (filled("a", "BUY", "2", 1), filled("b", "BUY", "3", 2), filled("c", "SELL", "1", 3))
+    close = filled("a", "SELL", "4", 9, purpose="flatten", commission=D(1), realized=D(-7))
+    _, taken = shares_and_taken([*opened, close])
+    assert taken == {close.client_order_id: {"b": D(3), "a": D(1)}}
+    found = corrections(close, taken, {"b": "B"}, PaperCosts())
+    assert [(c.agent, c.commission, c.realized) for c in found] == [
+        ("A", D("-0.75"), D("5.25")),
+        ("B", D("0.75"), D("-5.25")),
+    ]
+    assert corrections(opened[0], taken, {}, PaperCosts()) == []
+    alone = filled("a", "SELL", "2", 9, purpose="flatten")
+    assert corrections(alone, shares_and_taken([opened[0], alone])[1], {}, PaperCosts()) == []
+    nobodys = filled("z", "SELL", "9", 9, purpose="flatten")
+    assert corrections(nobodys, shares_and_taken([nobodys])[1], {}, PaperCosts()) == []
+
+
+@given(
+    amount=st.integers(-(10**14), 10**14).map(lambda n: D(n) / 10**8),
+    weights=st.lists(st.integers(1, 10**9).map(lambda n: D(n) / 1000), min_size=1, max_size=6),
+)
+def test_the_parts_come_to_the_whole(amount: Decimal, weights: list[Decimal]) -> None:
+    parts_of = divided(amount, {str(n): weight for n, weight in enumerate(weights)})
+    assert sum(parts_of.values(), D(0)) == amount
+    for n, weight in enumerate(weights):
+        assert abs(parts_of[str(n)] - amount * weight / sum(weights, D(0))) < D("1e-11")
 
 
 @given(sizes=st.lists(st.integers(-9, 9).filter(bool), min_size=1, max_size=5), seed=st.integers(0, 2**16))

@@ -12,15 +12,18 @@ from typing import Any
 import pytest
 
 from aster_tui.domain.events import ErrorRaised
+from aster_tui.domain.flattened_costs import Correction, corrections
 from aster_tui.domain.lifecycle import OrderRecord
 from aster_tui.domain.metrics import WINDOWS, measure
-from aster_tui.domain.shares import shares
+from aster_tui.domain.paper import PaperCosts
+from aster_tui.domain.shares import shares, shares_and_taken
 from aster_tui.engine.trade import ledger as module
 from aster_tui.engine.trade.ledger import Ledger, LedgerWatch
 from aster_tui.store import journal_files
 from aster_tui.store.journal import Journal
 from tests import rig
 from tests.domain.test_lifecycle import DOUBT, INTENT, LIFE
+from tests.domain.test_shares import filled
 from tests.store.test_journal_property import essence
 
 D = Decimal
@@ -59,8 +62,11 @@ def check(ledger: Ledger, fresh: Ledger, *, strays: bool) -> None:
         assert ledger.measured(NOW) == fresh.measured(NOW)
     assert sorted(ledger.errors) == sorted(fresh.errors)
     for (name, window), found in ledger.measured(NOW).figures.items():
-        length = WINDOWS[window]
-        assert found == measure(records, ledger.errors, NOW, window_ms=length, agent=name or None)
+        length, whose = WINDOWS[window], name or None
+        corrected = divided_figures(records)
+        assert found == measure(
+            records, ledger.errors, NOW, window_ms=length, agent=whose, corrected=corrected
+        )
     for one in (ledger, fresh):
         for agent in "012":
             assert names(one.of_agent(agent)) == names([r for r in records if r.agent_id == agent])
@@ -68,6 +74,12 @@ def check(ledger: Ledger, fresh: Ledger, *, strays: bool) -> None:
             mine = [r for r in records if r.account.lower() == account.lower()]
             assert names(one.of_account(account)) == names(mine)
         assert names(one.of_decision("d1")) == names([r for r in records if r.decision_id == "d1"])
+
+
+def divided_figures(records: list[OrderRecord]) -> list[Correction]:
+    taken = shares_and_taken(records)[1]
+    of_agents = {r.agent_id: r.agent for r in records}
+    return [c for r in records for c in corrections(r, taken, of_agents, PaperCosts())]
 
 
 def names(records: list[OrderRecord]) -> set[str]:
@@ -173,6 +185,35 @@ async def test_what_was_lost_today_is_of_this_utc_day_with_fees_and_funding(tmp_
         assert ledger.lost_today(INTENT.agent_id, midnight + day - 1) == D("8.75")
         assert ledger.lost_today(INTENT.agent_id, midnight + day) == 0
         assert ledger.lost_today("nobody", midnight) == 0
+        await journal.close()
+
+
+async def test_a_close_all_of_a_shared_account_is_in_the_figures_of_those_it_closed(tmp_path: Path) -> None:
+    async with asyncio.timeout(20):
+        journal = Journal(tmp_path)
+        await journal.open()
+        ledger = Ledger(journal)
+        for name, quantity, at in (("One", "2", 1), ("Two", "1", 2)):
+            await journal.intend(replace(filled(name, "BUY", quantity, NOW + at), agent=name))
+        closing = replace(filled("One", "SELL", "3", NOW + 9, purpose="flatten"), agent="One")
+        await journal.intend(replace(closing, commission=D("0.10"), realized=D(-10)))
+        await ledger.refresh()
+        figures = ledger.measured(NOW + 10).figures
+        one, two, fleet = (figures[name, "all"] for name in ("One", "Two", ""))
+        assert (fleet.commission, fleet.realized) == (D("0.10"), D(-10))
+        assert one.commission + two.commission == fleet.commission
+        assert one.realized + two.realized == fleet.realized
+        assert (two.commission, two.realized) == (D("0.033333333333"), D("-3.333333333333"))
+        assert (one.orders, two.orders, fleet.orders) == (2, 1, 3)
+        assert figures["Two", "1h"] == two
+        assert ledger.lost_today("Two", NOW + 10) == two.commission - two.realized
+        assert ledger.lost_today("One", NOW + 10) == one.commission - one.realized
+        # A fee that is told later is divided, too.
+        fee = {"trade_id": 1, "commission": "0.05", "realized": "0"}
+        await journal.append(closing.client_order_id, "fill", NOW + 11, fee)
+        await ledger.refresh()
+        figures = ledger.measured(NOW + 12).figures
+        assert figures["Two", "all"].commission == D("0.05")
         await journal.close()
 
 

@@ -14,6 +14,7 @@ from aster_tui.aster.errors import AsterError
 from aster_tui.aster.models import IncomeAnswer
 from aster_tui.aster.trader import Trader
 from aster_tui.domain.events import AccountUpdate, Event
+from aster_tui.domain.shares import divided
 from aster_tui.domain.trading import ZERO, account_key
 from aster_tui.engine.core import Core, now_ms
 from aster_tui.engine.trade.ledger import Ledger
@@ -85,7 +86,4 @@ class Funding:
             return {agents[0].name: row.amount}
         shares = self._ledger.shares()
         held = {a.name: s.quantity for a in agents if (s := shares.get((a.agent_id, row.symbol))) is not None}
-        total = sum(held.values(), ZERO)
-        if not total:
-            return {}
-        return {name: row.amount * quantity / total for name, quantity in held.items()}
+        return divided(row.amount, held) if sum(held.values(), ZERO) else {}

@@ -12,11 +12,12 @@ from typing import Any
 
 from aster_tui.domain.client_ids import Purpose
 from aster_tui.domain.events import Event, MetricsMeasured
+from aster_tui.domain.flattened_costs import Correction, corrections, summed
 from aster_tui.domain.lifecycle import NEVER_THERE, OrderRecord, applied, from_data
 from aster_tui.domain.metrics import WINDOWS, Metrics, Tally, measure
 from aster_tui.domain.paper import PaperCosts
 from aster_tui.domain.safeguards import DAY_MS
-from aster_tui.domain.shares import Key, Share, shares
+from aster_tui.domain.shares import Key, Share, shares_and_taken
 from aster_tui.domain.trading import ZERO, account_key
 from aster_tui.engine.core import now_ms
 from aster_tui.store.journal import Entry, Journal
@@ -56,6 +57,8 @@ class Ledger:
         self._traded_on: dict[str, set[str]] = {}
         self._shares: dict[Key, Share] = {}
         self._moved: set[Key] = set()
+        #: What close-alls add to the figures of agents, or take from them, by order.
+        self._corrections: dict[str, list[Correction]] = {}
         #: By agent's name, the fleet's is empty.
         self._tallies: dict[str, Tally] = {"": Tally(self._costs)}
         #: What was received as funding: (time, agent's name, USDT), and the payments it is made of.
@@ -114,6 +117,7 @@ class Ledger:
             kept.clear()
         self._traded_on.clear()
         self._shares.clear()
+        self._corrections.clear()
         self._moved.clear()
         self._tallies = {"": Tally(self._costs)}
         self.funding, self.funded = [], set()
@@ -202,13 +206,24 @@ class Ledger:
         self._moved -= {(account, symbol) for account in accounts}
         for agent in agents:
             self._shares.pop((agent, symbol), None)
-        self._shares |= shares(records)
+        found_shares, taken = shares_and_taken(records)
+        self._shares |= found_shares
+        names = {r.agent_id: r.agent for r in records if r.purpose != "flatten"}
+        for record in records:
+            self._corrections.pop(record.client_order_id, None)
+            if corrected := corrections(record, taken, names, self._costs):
+                self._corrections[record.client_order_id] = corrected
 
     def shares(self) -> dict[Key, Share]:
         """Each agent's part of each symbol."""
         while self._moved:
             self._share(next(iter(self._moved)))
         return self._shares
+
+    def corrections(self) -> list[Correction]:
+        """What close-alls of shared accounts add to the figures of agents, or take from them."""
+        self.shares()
+        return [correction for found in self._corrections.values() for correction in found]
 
     def of_agent(self, agent_id: str, symbol: str | None = None) -> list[OrderRecord]:
         """An agent's orders, about as they came."""
@@ -243,17 +258,25 @@ class Ledger:
         recent = [
             self.records[name] for _, name in self._times[bisect_left(self._times, (now - longest, "")) :]
         ]
+        every = self.corrections()
         for name, tally in self._tallies.items():
+            corrected = [c for c in every if name == c.agent]  # in all they come to nothing
             orders = [r for r in recent if not name or r.agent == name]
             errors = [e for e in self.errors if not name or e[1] == name]
             funding = [f for f in self.funding if not name or f[1] == name]
             for window, length in WINDOWS.items():
                 if length is None:
                     paid = sum((amount for _, _, amount in funding), ZERO)
-                    found[name, window] = tally.figures(self._errors_of(name), paid)
+                    found[name, window] = tally.figures(self._errors_of(name), paid, corrected)
                 else:
                     found[name, window] = measure(
-                        orders, errors, now, window_ms=length, costs=self._costs, funding=funding
+                        orders,
+                        errors,
+                        now,
+                        window_ms=length,
+                        costs=self._costs,
+                        funding=funding,
+                        corrected=corrected,
                     )
         return MetricsMeasured(now, found, tuple(share for _, share in sorted(self.shares().items())))
 
@@ -279,6 +302,10 @@ class Ledger:
         orders = self.of_agent(agent_id)
         name = orders[-1].agent if orders else ""
         paid = sum((r.commission - r.realized for r in orders if r.executed_at >= begin), ZERO)
+        fees, realized, _ = summed(
+            c for c in self.corrections() if c.agent_id == agent_id and c.executed_at >= begin
+        )
+        paid += fees - realized
         received = sum((amount for at, whose, amount in self.funding if whose == name and at >= begin), ZERO)
         return max(ZERO, paid - received)
 
