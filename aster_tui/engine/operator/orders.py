@@ -31,7 +31,16 @@ from aster_tui.domain.trading import ZERO, Order, Side, account_key
 from aster_tui.domain.views import RequestState
 from aster_tui.engine.core import Core, now_ms
 from aster_tui.engine.operator.operator import Answer, Move, Refused, answer
-from aster_tui.engine.trade.desk import Forbidden, OrderDesk, OrderFor, Sent
+from aster_tui.engine.operator.order_answers import (
+    failed,
+    judged,
+    no_part,
+    order_row,
+    placed_or_not,
+    record_row,
+    state_of,
+)
+from aster_tui.engine.trade.desk import OrderDesk, OrderFor, Sent
 from aster_tui.engine.trade.executor import Executor
 from aster_tui.engine.trade.ledger import Ledger
 from aster_tui.engine.trade.protection import GONE
@@ -41,12 +50,6 @@ from aster_tui.store.base import StoreError
 
 #: How long what went before is waited for: a nonce window, and asking.
 SETTLE_SECONDS = 30.0
-_STATES: dict[str, RequestState] = {
-    "placed": "done",
-    "refused": "failed",
-    "unsent": "unreachable",
-    "never-placed": "failed",
-}
 
 
 class OrderTasks:
@@ -79,7 +82,7 @@ class OrderTasks:
         adds = not asked.ticket.reduce_only and not asked.test
         async with self._one_at_a_time(agent, move, adds=adds):
             examined, leverage = await self._examined(agent, client, asked.ticket)
-            shown = {"agent": agent.name, "test": asked.test, **_shown(examined, leverage)}
+            shown = {"agent": agent.name, "test": asked.test, **judged(examined, leverage)}
             if not examined.ok:
                 raise Refused("; ".join(examined.reasons), **shown)
             request = await self._request(agent, client, asked.ticket, examined.quantity, "operator")
@@ -87,7 +90,7 @@ class OrderTasks:
                 return await self._tested(client, request, shown)
             move("sending")
             sent = await self._send(agent, client, request, "operator", reduces=asked.ticket.reduce_only)
-        return _of(sent, shown)
+        return placed_or_not(sent, shown)
 
     async def cancel(self, asked: CancelOrders, move: Move) -> Answer:
         """Cancel one order or many; each is answered for itself."""
@@ -128,7 +131,7 @@ class OrderTasks:
             examined, leverage = await self._examined(
                 agent, client, ticket, changing=True, without=order.client_order_id
             )
-            shown = {"agent": agent.name, **_shown(examined, leverage)}
+            shown = {"agent": agent.name, **judged(examined, leverage)}
             if not examined.ok:
                 raise Refused("; ".join(examined.reasons), **shown)
             request = OrderRequest(
@@ -154,7 +157,7 @@ class OrderTasks:
             share = self._executor.share(agent, asked.symbol)
             parts = self._parts(asked, share)
             if not parts:
-                raise Refused(_no_part(agent.name, asked, share))
+                raise Refused(no_part(agent.name, asked, share))
             side: Side = "SELL" if share > 0 else "BUY"
             sent: list[Sent] = []
             for number, quantity in enumerate(parts):
@@ -177,7 +180,7 @@ class OrderTasks:
         try:
             known = await client.set_leverage(asked.symbol, asked.leverage)
         except AsterError as error:
-            return _failed(error, agent=agent.name)
+            return failed(error, agent=agent.name)
         self._executor.forget_leverage(agent.user_address or "", asked.symbol)
         words = f"{agent.name}: leverage {known} in {asked.symbol}"
         return answer("done", words, agent=agent.name, symbol=asked.symbol, leverage=known)
@@ -282,7 +285,7 @@ class OrderTasks:
         except InvalidOrder as error:
             raise Refused(str(error), **shown) from None
         except AsterError as error:
-            return _failed(error, **shown)
+            return failed(error, **shown)
         words = (
             f"the exchange would take it: {request.side} {plain(request.quantity or ZERO)} {request.symbol}"
         )
@@ -400,10 +403,10 @@ class OrderTasks:
                 return answer("unknown", words, order=request.client_order_id, **shown)
             if (after.quantity, after.price) != (request.quantity, request.price):
                 return answer(
-                    "failed", f"{error}; the order was not changed", received=_order(after), **shown
+                    "failed", f"{error}; the order was not changed", received=order_row(after), **shown
                 )
         except AsterError as error:
-            return _failed(error, **shown)
+            return failed(error, **shown)
         await self._desk.told(after)
 
         def seen(account: AccountState) -> bool:
@@ -413,7 +416,7 @@ class OrderTasks:
         if not after.final:  # whoever wants more is judged by it
             await self._executor.shown(agent, client, seen, orders=True)
         words = f"changed to {plain(after.quantity)} at {plain(after.price)} ({after.status})"
-        return answer("done", words, received=_order(after), **shown)
+        return answer("done", words, received=order_row(after), **shown)
 
     def _parts(self, asked: ReducePosition, share: Decimal) -> tuple[Decimal, ...]:
         rules = self._core.state.rules.get(asked.symbol)
@@ -432,10 +435,10 @@ class OrderTasks:
         move: Move,
     ) -> Answer:
         executed = sum((s.record.executed for s in sent), ZERO)
-        shown: dict[str, Any] = {"agent": agent.name, "orders": [_record(s.record) for s in sent]}
+        shown: dict[str, Any] = {"agent": agent.name, "orders": [record_row(s.record) for s in sent]}
         last = sent[-1]
         if not last.placed:
-            state = _state(last)
+            state = state_of(last)
             words = f"{agent.name}: {plain(executed)} {asked.symbol} closed, then: {last.error or last.word}"
             return answer(state, words, **shown)
         if asked.part == 1 and executed < abs(share):
@@ -460,89 +463,9 @@ class OrderTasks:
         except StillUnderWay as error:
             words = f"{agent.name}: closed, and the other side was not opened: {error}"
             return answer("failed", words, remedy=error.remedy, **shown)
-        shown["orders"].append(_record(opened.record))
+        shown["orders"].append(record_row(opened.record))
         if not opened.placed:
             words = f"{agent.name}: closed, and the other side: {opened.error or opened.word}"
-            return answer(_state(opened), words, **shown)
+            return answer(state_of(opened), words, **shown)
         words = f"{agent.name}: {asked.symbol} reversed with {plain(opened.record.executed)}, without a stop"
         return answer("done", words, **shown)
-
-
-def _no_part(name: str, asked: ReducePosition, share: Decimal) -> str:
-    """Why nothing of a share can be closed."""
-    if not share:
-        return f"{name} has nothing in {asked.symbol} to close"
-    part = f"{plain(asked.part * 100)} % of {plain(abs(share))} {asked.symbol}"
-    return f"{name}: {part} is less than the smallest order: close all of it instead"
-
-
-def _state(sent: Sent) -> RequestState:
-    return "refused" if isinstance(sent.error, Forbidden) else _STATES[sent.word]
-
-
-def _of(sent: Sent, shown: dict[str, Any]) -> Answer:
-    record = sent.record
-    received = _record(record)
-    if not sent.placed:
-        words = f"not placed: {sent.error or sent.word}"
-        code = sent.error.code if sent.error else ""
-        remedy = sent.error.remedy if sent.error else ""
-        return answer(_state(sent), words, error_code=code, remedy=remedy, received=received, **shown)
-    if record.state == "done" and not record.executed:
-        return answer("failed", f"nothing of it was executed ({record.status})", received=received, **shown)
-    price = f" at {plain(record.average_price)}" if record.executed else ""
-    words = f"{record.status}: {plain(record.executed or record.quantity or ZERO)} {record.symbol}{price}"
-    return answer("done", words, received=received, **shown)
-
-
-def _failed(error: AsterError, **shown: Any) -> Answer:
-    state: RequestState = "failed"
-    if isinstance(error, OutcomeUnknown):
-        state = "unknown"
-    elif isinstance(error, Unreachable):
-        state = "unreachable"
-    return answer(state, str(error), error_code=error.code, remedy=error.remedy, raw=error.raw, **shown)
-
-
-def _shown(examined: Examined, leverage: int) -> dict[str, Any]:
-    ticket = examined.ticket
-    return {
-        "sent": {
-            "symbol": ticket.symbol,
-            "side": ticket.side.lower(),
-            "type": ticket.order_type,
-            "quantity": plain(examined.quantity),
-            "price": plain(ticket.price) if ticket.price is not None else None,
-            "stop_price": plain(ticket.stop_price) if ticket.stop_price is not None else None,
-            "reduce_only": ticket.reduce_only,
-        },
-        "notional": f"{examined.notional:.8f}".rstrip("0").rstrip("."),
-        "leverage": leverage,
-        "safeguards": [{"name": v.name, "ok": v.ok, "message": v.message} for v in examined.verdicts],
-    }
-
-
-def _record(record: OrderRecord) -> dict[str, Any]:
-    return {
-        "client_order_id": record.client_order_id,
-        "order_id": record.order_id,
-        "symbol": record.symbol,
-        "side": record.side.lower(),
-        "quantity": plain(record.quantity or ZERO),
-        "status": record.status or record.state,
-        "executed": plain(record.executed),
-        "average_price": plain(record.average_price),
-        "slippage_bp": plain(record.slippage_bp) if record.slippage_bp is not None else None,
-        "latency_ms": record.latency_ms,
-    }
-
-
-def _order(order: Order) -> dict[str, Any]:
-    return {
-        "client_order_id": order.client_order_id,
-        "order_id": order.order_id,
-        "status": order.status,
-        "quantity": plain(order.quantity),
-        "price": plain(order.price),
-        "executed": plain(order.executed),
-    }
