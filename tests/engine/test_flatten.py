@@ -20,6 +20,7 @@ from aster_tui.domain.trading import Position
 from aster_tui.engine.flatten.account import failure
 from aster_tui.engine.flatten.book import FlattenBook
 from aster_tui.engine.flatten.incidents import keep_incident
+from aster_tui.engine.flatten.run import NOT_ANSWERED
 from aster_tui.engine.flatten.targets import Target
 from aster_tui.engine.key_sources import KeyProblem
 from aster_tui.practice.options import PracticeOptions
@@ -186,7 +187,7 @@ async def test_a_key_that_never_comes_is_given_up_at_the_deadline_and_nobody_wai
     async with practice(accounts=2, positions=1) as exchange:
         first, second = targets(exchange)
         # More of them than a pool of threads has room for.
-        hanging = [replace(first, account=f"0x{n:040x}", open_wallet=forever) for n in range(40)]
+        hanging = [replace(first, account=f"0x{n:040x}", open_wallet=forever, slow=True) for n in range(40)]
         try:
             report = await a_run(exchange, tmp_path, [*hanging, second], deadline_s=1.0).run()
         finally:
@@ -207,7 +208,9 @@ async def test_interrupted_it_waits_for_no_key(tmp_path: Path) -> None:
 
     async with practice() as exchange:
         run = a_run(
-            exchange, tmp_path, [replace(target, open_wallet=forever) for target in targets(exchange)]
+            exchange,
+            tmp_path,
+            [replace(target, open_wallet=forever, slow=True) for target in targets(exchange)],
         )
         running = asyncio.create_task(run.run())
         await asyncio.sleep(0.1)
@@ -236,6 +239,41 @@ async def test_what_was_not_answered_by_the_end_is_in_the_incident(tmp_path: Pat
         report = await run.run()
         assert report.ending == "unreachable"
         assert "not answered by the end" in {line.answer for line in run.trace}
+
+
+async def test_a_step_beside_the_accounts_that_has_not_ended_is_in_the_incident(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Hung(Journal):
+        async def unresolved(self) -> Any:
+            await asyncio.sleep(3600)
+
+    monkeypatch.setattr("aster_tui.engine.flatten.book.PATIENCE_SECONDS", 60)
+    async with practice(positions=1) as exchange:
+        run = a_run(exchange, tmp_path, journal=False)
+        run._book = FlattenBook(Hung(tmp_path), opens=True)
+        report = await run.run()
+        assert report.flat
+        answers = {line.request: line.answer for line in run.trace}
+        assert answers["look up what this machine has under way"] == NOT_ANSWERED
+        assert any("other orders under way" in note for note in report.notes)
+
+
+async def test_what_this_machine_has_under_way_is_what_others_have(tmp_path: Path) -> None:
+    class Late(Journal):
+        """Is read when the closes stand in it."""
+
+        async def unresolved(self) -> Any:
+            while not (found := await super().unresolved()):
+                await asyncio.sleep(0.01)
+            return found
+
+    async with practice(positions=1, faults={"latency-ms": 100}) as exchange:
+        run = a_run(exchange, tmp_path, journal=False)
+        run._book = FlattenBook(Late(tmp_path), opens=True)
+        assert (await run.run()).flat
+        answers = {line.request: line.answer for line in run.trace}
+        assert answers["look up what this machine has under way"] == "nothing"
 
 
 def test_the_firewall_is_no_refusal_of_the_exchange() -> None:
@@ -385,7 +423,10 @@ async def test_the_incident_report_holds_everything_and_no_secret(tmp_path: Path
         assert "read positions" in markdown
         for beside in ("halt new risk", "measure the exchange's clock", "read the symbols' filters"):
             assert beside in markdown
-        assert "look up what this machine has under way | nothing |" in markdown
+        # A disk under load may not have answered when everything is over: that is said in its place.
+        looked_up = next(line for line in run.trace if line.request.startswith("look up what this machine"))
+        assert looked_up.answer in ("nothing", NOT_ANSWERED, report.journal)
+        assert f"{looked_up.request} | {looked_up.answer} |" in markdown
         assert "MARKET reduce-only" in markdown
         assert "aster-tui resume" in markdown
         assert "flat, verified at 20" in markdown

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import structlog
@@ -48,6 +48,9 @@ THOROUGH_WEIGHT, SPARING_WEIGHT = 143, 110
 #: Request weight kept for each account that is still open: its closes and what they must be read by.
 KEPT_WEIGHT = 20
 MINUTE_WEIGHT = 2_400
+
+#: The answer, in the incident report, of what had none when everything else was over.
+NOT_ANSWERED = "not answered by the end"
 
 #: What stands for the accounts that are not known yet, among the accounts.
 _MORE = ""
@@ -226,47 +229,68 @@ class FlattenRun:
         at = self._began_at + began - self._began
         self.trace.append(TraceLine(at, account, request, answer, clock_ms() - began))
 
+    @contextmanager
+    def _beside(self, request: str) -> Iterator[Callable[[str], None]]:
+        """A step that is a line of the incident report however it ends. Gives what is to be told its answer."""
+        began, answer = clock_ms(), NOT_ANSWERED
+
+        def say(words: str) -> None:
+            nonlocal answer
+            answer = words
+
+        try:
+            yield say
+        except Exception as error:
+            say(f"something unexpected: {type(error).__name__}: {error}")
+            raise
+        finally:
+            self._write_down(request, answer, began)
+
     async def _read_rules(self) -> None:
         """The exchange's time and the symbols' filters, beside the first readings."""
         await asyncio.gather(self._measure_clock(), self._learn())
 
     async def _measure_clock(self) -> None:
         if self._public is not None:
-            began = clock_ms()
-            try:
-                clock = await self._public.measure_clock()
-            except AsterError as error:
-                log.warning("the clock was not measured", error=error.message)
-                self._write_down("measure the exchange's clock", error.message, began)
-            else:
-                self._write_down("measure the exchange's clock", f"{clock.offset_ms:+} ms from ours", began)
+            with self._beside("measure the exchange's clock") as say:
+                try:
+                    clock = await self._public.measure_clock()
+                except AsterError as error:
+                    log.warning("the clock was not measured", error=error.message)
+                    say(error.message)
+                else:
+                    say(f"{clock.offset_ms:+} ms from ours")
 
     async def _learn(self) -> None:
         while self._rules is None and self._public is not None:
-            began = clock_ms()
-            try:
-                self._rules = (await self._public.exchange_info()).rules
-            except AsterError as error:
-                log.warning("the filters were not read", error=error.message)
-                self._write_down("read the symbols' filters", error.message, began)
+            with self._beside("read the symbols' filters") as say:
+                try:
+                    self._rules = (await self._public.exchange_info()).rules
+                except AsterError as error:
+                    log.warning("the filters were not read", error=error.message)
+                    say(error.message)
+                else:
+                    say(f"{len(self._rules)} symbols")
+            if self._rules is None:
                 await asyncio.sleep(RULES_RETRY_SECONDS)
-            else:
-                self._write_down("read the symbols' filters", f"{len(self._rules)} symbols", began)
         for run in self._runs.values():
             run.learned(self._rules or {})
 
     async def _find_strays(self) -> None:
-        # Others ask whether they are halted after they wrote an order down, so what is read after the halt
-        # was set is all there is.
-        if self._halt is not None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(HALT_SECONDS):
-                    await self._risk_stopped.wait()
-        began = clock_ms()
-        self._found = await self._book.unresolved()
-        live = [record.client_order_id for record, _ in self._found]
-        words = ", ".join(live) or self._book.trouble or "nothing"
-        self._write_down("look up what this machine has under way", words, began)
+        with self._beside("look up what this machine has under way") as say:
+            try:
+                # Others ask whether they are halted after they wrote an order down, so what is read after the
+                # halt was set is all there is.
+                if self._halt is not None:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(HALT_SECONDS):
+                            await self._risk_stopped.wait()
+                self._found = await self._book.unresolved()
+            except asyncio.CancelledError:
+                self.note("whether this machine had other orders under way was not found out in time")
+                raise
+            others = [r.client_order_id for r, _ in self._found if r.decision_id != self.run_id]
+            say(", ".join(others) or self._book.trouble or "nothing")
         for run in self._runs.values():
             run.strays(self._found)
 
