@@ -231,7 +231,7 @@ class FlattenRun:
 
     @contextmanager
     def _beside(self, request: str) -> Iterator[Callable[[str], None]]:
-        """A step that is a line of the incident report however it ends. Gives what is to be told its answer."""
+        """A step that is a line of the incident report however it ends; gives what takes its answer."""
         began, answer = clock_ms(), NOT_ANSWERED
 
         def say(words: str) -> None:
