@@ -24,6 +24,7 @@ class DeskState:
     def __init__(self) -> None:
         self.requests: dict[str, RequestView] = {}
         self.controls: Mapping[str, ev.Control] = {}
+        self.untold: tuple[str, ...] = ()
         self.audit: dict[str, AuditLine] = {}
         self.consoles: tuple[ConsoleView, ...] = ()
         self.locked = False
@@ -91,8 +92,8 @@ class DeskState:
         return True
 
     def _controls_changed(self, event: ev.ControlsChanged) -> bool:
-        changed = dict(self.controls) != dict(event.controls)
-        self.controls = dict(event.controls)
+        changed = (dict(self.controls), self.untold) != (dict(event.controls), event.untold)
+        self.controls, self.untold = dict(event.controls), event.untold
         return changed
 
     def _audit_written(self, event: ev.AuditWritten) -> bool:

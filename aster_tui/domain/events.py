@@ -364,10 +364,12 @@ class RequestEnded:
 
 @dataclass(frozen=True, slots=True)
 class ControlsChanged:
-    """Everything that is not ACTIVE, by agent id; the fleet's key is ``fleet``."""
+    """Everything that is not ACTIVE, by agent id; the fleet's key is ``fleet``. ``untold`` are the keys of
+    what was set on this machine and the database was not told of yet."""
 
     at: int
     controls: Mapping[str, Control]
+    untold: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,7 @@ def snapshot(state: FleetState, now: int, *, sync_stale_ms: int = 120_000) -> Fl
         metrics=state.metrics,
         locked=state.desk.locked,
         known_here=state.desk.known_here,
+        untold=state.desk.untold,
         trading=fleet_control.state,
         halt_reason=fleet_control.reason,
         requests=state.desk.requests_shown(),

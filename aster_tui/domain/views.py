@@ -269,6 +269,8 @@ class FleetSnapshot:
     #: Dead-man timers held here: seconds by (account, symbol).
     dead_man: Mapping[tuple[str, str], int] = field(default_factory=dict)
     initial_balance: Decimal = Decimal(1000)
+    #: Halts and resumes of this machine that the database was not told of yet, by agent id or ``fleet``.
+    untold: tuple[str, ...] = ()
     #: Real accounts that the environment names or this machine remembers: (agent's name, account).
     known_here: tuple[tuple[str, str], ...] = ()
 

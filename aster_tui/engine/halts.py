@@ -109,13 +109,16 @@ class Controls:
     def look(self) -> None:
         """Take what the file and the database say."""
         merged, now = dict(self._told), now_ms()
-        for key, local in self._file.read().items():
+        here = self._file.read()
+        for key, local in here.items():
             # Told to the database: its word rules, once it was asked after that.
             if local.rules(self._asked_at, now):
                 merged[key] = local.control
         merged = {key: control for key, control in merged.items() if control.state != "ACTIVE"}
-        if merged != dict(self._core.state.desk.controls):
-            self._core.emit(ControlsChanged(now_ms(), merged))
+        untold = tuple(sorted(key for key, local in here.items() if local.pending)) if self.shared else ()
+        desk = self._core.state.desk
+        if (merged, untold) != (dict(desk.controls), desk.untold):
+            self._core.emit(ControlsChanged(now_ms(), merged, untold))
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -130,6 +133,7 @@ class Controls:
                 with contextlib.suppress(StoreError):  # the database's feed says that it is away
                     if isinstance(self._store, TradingStore):
                         await tell_database(self._store, self._folder)
+                        self.look()
                     began = now_ms()
                     self._told = await self._store.load_controls()
                     self._asked_at, self.known = began, True

@@ -164,6 +164,24 @@ async def test_each_account_is_shown_live_and_flat_only_when_it_is_proved() -> N
         assert "NOT FLAT" not in line(app, "header")
 
 
+async def test_what_the_database_was_told_of_the_halt_is_followed_after_the_end() -> None:
+    port = Scripted(trading())
+    async with console(port) as (app, pilot):
+        await start(pilot)
+        told = {"halt": "the fleet is halted on this machine", "halt_keys": ["fleet"]}
+        done = progress(asked_id(port), "done", "flat", flat=True, accounts=[row()], **told)
+        port.show(requests=(done,), untold=("fleet",))
+        await until(pilot, lambda: "the database is told as soon as it can be" in said(app))
+        port.show(untold=("somebody else",))
+        await until(pilot, lambda: "halted on this machine; the database was told" in said(app))
+        # Where the database has no part in it, nothing is said of it.
+        alone = {"halt": "the fleet is halted on this machine; no database is configured", "halt_keys": []}
+        done = progress(asked_id(port), "done", "flat", flat=True, accounts=[row()], **alone)
+        port.show(requests=(done,))
+        await until(pilot, lambda: "no database is configured" in said(app))
+        assert "told" not in said(app)
+
+
 async def test_what_remains_is_named_in_red_and_stays_in_the_header() -> None:
     port = Scripted(trading())
     async with console(port) as (app, pilot):

@@ -62,6 +62,27 @@ async def test_a_halt_the_database_was_told_of_holds_until_its_word_is_newer(
         await store.close()
 
 
+async def test_what_the_database_was_not_told_yet_is_known_until_it_was(
+    tmp_path: Path, mongo_uri: str, mongo_database: str
+) -> None:
+    store = trading_store(mongo_uri, mongo_database, 3.0)
+    try:
+        console = controls(tmp_path, store)
+        console.write([FLEET], "HALTED", "smoke", "anna")
+        console.wake()
+        desk = console._core.state.desk
+        assert desk.untold == (FLEET,)
+        await known(console)
+        assert desk.untold == ()
+        assert desk.controls[FLEET].state == "HALTED"
+    finally:
+        await store.close()
+    alone = controls(tmp_path, None)
+    alone.write([FLEET], "HALTED", "smoke", "anna")
+    alone.wake()
+    assert alone._core.state.desk.untold == (), "there is nobody to tell"
+
+
 @pytest.mark.parametrize(
     "content", ["", "[]", "{", '{"fleet": 7}', '{"fleet": {"state": "HALTED", "at": "soon"}}']
 )

@@ -444,7 +444,10 @@ async def test_close_all_from_the_console_is_proved_by_the_exchange(
             assert [len(a["close_orders"]) for a in view.document["accounts"]] == [3, 3]
             state = await floor.state()
             assert not any(a["positions"] or a["open_orders"] for a in state["accounts"].values())
-            assert await asyncio.to_thread(Path(view.document["incident"]).is_file)
+            assert view.document["halt_keys"] == ["fleet"]
+            await rig.until(lambda: not engine.snapshot().untold, "the screen knows that it was told")
+            incident = await asyncio.to_thread(Path(view.document["incident"]).read_text)
+            assert "the fleet is halted on this machine; the database was" in incident
             await rig.until(lambda: not engine.snapshot().positions, "the screen shows it")
             await rig.until(lambda: raw_database.controls.find_one({"_id": "fleet", "state": "HALTED"}))
             await rig.until(lambda: raw_database.orders.count_documents({"purpose": "flatten"}) == 6)

@@ -103,7 +103,7 @@ class CloseAllPanel(Dialog):
             view = self.progress
             if view is None:
                 return text.append("… handed to the engine\n", style=styles["dim"])
-            return text.append_text(progress_text(view, app.now(), styles))
+            return text.append_text(progress_text(view, app.now(), styles, snapshot.untold))
         if snapshot.starting:
             words = "not everything is known yet: the close-all itself asks the exchange\n"
             text.append(words, style=styles["warn"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.text import Text
@@ -63,8 +63,9 @@ def _account_plan(account: AccountPlan, styles: Styles) -> Text:
     return text
 
 
-def progress_text(view: RequestView, now: int, styles: Styles) -> Text:
-    """How far a close-all is, account by account, or what came of it."""
+def progress_text(view: RequestView, now: int, styles: Styles, untold: Sequence[str] = ()) -> Text:
+    """How far a close-all is, account by account, or what came of it. ``untold`` are the keys of the halts
+    that the database was not told of yet."""
     running, document = view.state == "running", view.document
     text = Text()
     if running:
@@ -84,14 +85,26 @@ def progress_text(view: RequestView, now: int, styles: Styles) -> Text:
         text.append(f"{fmt.one_line(view.message)}\n", style=styles["dim" if calm else "alarm"])
     for account in document.get("accounts") or ():
         text.append_text(_account_progress(account, running, styles))
-    for name, style in (("halt", "dim"), ("journal", "warn")):
-        if document.get(name):
-            text.append(f"{name}: {fmt.one_line(str(document[name]))}\n", style=styles[style])
+    for name, words, style in (
+        ("halt", _halt_words(document, untold), "dim"),
+        ("journal", str(document.get("journal") or ""), "warn"),
+    ):
+        if words:
+            text.append(f"{name}: {fmt.one_line(words)}\n", style=styles[style])
     for note in document.get("notes") or ():
         text.append(f"{fmt.one_line(str(note))}\n", style=styles["warn"])
     if document.get("incident"):
         text.append(f"incident report: {document['incident']}\n", style=styles["key"])
     return text
+
+
+def _halt_words(document: Mapping[str, Any], untold: Sequence[str]) -> str:
+    """What became of the halt, also after the close-all: the database may be told much later."""
+    words, keys = str(document.get("halt") or ""), document.get("halt_keys") or ()
+    if not keys:
+        return words
+    waits = any(key in untold for key in keys)
+    return f"{words}; the database {'is told as soon as it can be' if waits else 'was told'}"
 
 
 def _account_progress(account: Mapping[str, Any], running: bool, styles: Styles) -> Text:

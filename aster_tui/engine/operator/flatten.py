@@ -31,6 +31,8 @@ from aster_tui.engine.operator.operator import Answer, Move, Refused
 from aster_tui.store.journal import Journal
 
 HALT_SECONDS, INCIDENT_SECONDS = 1.0, 2.0
+#: So begins what a halt on this machine says, after whom.
+HALTED_HERE = "halted on this machine"
 _STATES: Mapping[str, RequestState] = {
     "flat": "done",
     "left": "failed",
@@ -74,9 +76,11 @@ class CloseAllTask:
         nonces = NonceSource(self._settings.state_folder / "nonces", insists=True)
         nonces.offset_ms = self._core.state.clock_offset_ms or 0
 
+        keys = _halted(asked, scope)
+
         def told(report: FlattenReport) -> None:
             done = sum(account.flat for account in report.accounts)
-            move(_words(report), done, len(report.accounts), document=document(report))
+            move(_words(report), done, len(report.accounts), document=self._document(report, keys))
 
         run = FlattenRun(
             self._venue,
@@ -86,7 +90,7 @@ class CloseAllTask:
             deadline_s=asked.deadline_s,
             rules=self._core.state.rules or None,
             book=FlattenBook(self._journal, on_record=self._on_record),
-            halt=lambda tell: self._halt(asked, scope, tell),
+            halt=lambda tell: self._halt(asked, scope, keys, tell),
             on_progress=told,
         )
         for name in scope.without_account:
@@ -94,10 +98,10 @@ class CloseAllTask:
         if scope.others:
             run.note(f"{', '.join(scope.others)} share these accounts: theirs is closed, too")
         try:
-            report = await self._kept(run, await run.run())
+            report = await self._kept(run, await run.run(), keys)
         finally:
             nonces.close()
-        given = document(report)
+        given = self._document(report, keys)
         state = _STATES[report.ending]
         return Answer(state, report.message, {"ok": report.flat, "code": state, **given})
 
@@ -150,10 +154,11 @@ class CloseAllTask:
         held = (replace(p, mark_price=marks.get(p.symbol, p.mark_price)) for p in account.positions.values())
         return replace(target, hints=tuple(held))
 
-    async def _halt(self, asked: CloseAll, scope: Scope, tell: Callable[[str], None]) -> None:
-        agents = [agent for target in scope.targets for agent in target.agents]
-        keys = [agent.agent_id for agent in agents] if asked.agent_ids else [FLEET]
-        whom = f"{', '.join(agent.name for agent in agents)}:" if asked.agent_ids else "the fleet is"
+    async def _halt(
+        self, asked: CloseAll, scope: Scope, keys: list[str], tell: Callable[[str], None]
+    ) -> None:
+        names = ", ".join(agent.name for target in scope.targets for agent in target.agents)
+        whom = f"{names}:" if asked.agent_ids else "the fleet is"
         try:
             await apart(
                 lambda: self._controls.write(keys, "HALTED", "close-all", self._who.operator), HALT_SECONDS
@@ -162,22 +167,40 @@ class CloseAllTask:
             tell(f"{whom} NOT halted on this machine ({str(error) or 'the disk did not answer'})")
             return
         self._controls.wake()
-        others = "no database is configured, so no other machine knows"
-        if self._controls.shared:
-            others = "the database is told as soon as it can be"
-        tell(f"{whom} halted on this machine; {others}")
+        alone = "" if self._controls.shared else "; no database is configured, so no other machine knows"
+        tell(f"{whom} {HALTED_HERE}{alone}")
 
-    async def _kept(self, run: FlattenRun, report: FlattenReport) -> FlattenReport:
+    def _document(self, report: FlattenReport, keys: list[str]) -> dict[str, Any]:
+        """The document of a report; ``halt_keys`` are those of the halt that the database is told of too,
+        now or later: whether it was, the snapshot says."""
+        shared = (
+            self._controls.shared and HALTED_HERE in report.halt and f"NOT {HALTED_HERE}" not in report.halt
+        )
+        return {**document(report), "halt_keys": keys if shared else []}
+
+    async def _kept(self, run: FlattenRun, report: FlattenReport, keys: list[str]) -> FlattenReport:
+        told = report
+        if self._document(report, keys)["halt_keys"]:
+            waits = set(keys) & set(self._core.state.desk.untold)
+            words = "the database was not told by then" if waits else "the database was told"
+            told = replace(report, halt=f"{report.halt}; {words}")
+
         def keep() -> str:
             by = f"{self._who.operator} at {self._who.host}"
             folder, network = self._settings.state_folder, self._core.state.network
-            return str(keep_incident(folder, report, run.trace, network=network, by=by, name=run.run_id))
+            return str(keep_incident(folder, told, run.trace, network=network, by=by, name=run.run_id))
 
         try:
             return replace(report, incident=await apart(keep, INCIDENT_SECONDS))
         except (OSError, TimeoutError) as error:
             words = f"the incident report was not written: {str(error) or 'the disk did not answer'}"
             return replace(report, notes=(*report.notes, words))
+
+
+def _halted(asked: CloseAll, scope: Scope) -> list[str]:
+    if not asked.agent_ids:
+        return [FLEET]
+    return [agent.agent_id for target in scope.targets for agent in target.agents]
 
 
 def _words(report: FlattenReport) -> str:
