@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 
 #: A real minus sign: as wide as the plus.
 MINUS = "−"
 NOTHING = "·"
 UNKNOWN = "–"
+#: After a sum that lacks what is not known.
+PARTIAL = "?"
 #: Where a number has no room at all: no figure is better than a smaller one.
 TOO_WIDE = "#"
-_NUMBER = re.compile(r"(?P<whole>[+−-]?\d[\d,]*)(?P<fraction>\.\d+)?(?P<unit> ?[%×]| bp| s)?\Z")
+_NUMBER = re.compile(r"(?P<whole>[+−-]?\d[\d,]*)(?P<fraction>\.\d+)?(?P<unit> ?[%×]| bp| s|\?)?\Z")
 
 
 def number(value: Decimal | None, places: int) -> str:
@@ -30,6 +33,16 @@ def signed(value: Decimal | None, places: int = 2) -> str:
     if not any(digit in "123456789" for digit in text):
         return text.removeprefix(MINUS)  # nothing, or too little to show
     return text if text.startswith(MINUS) else f"+{text}"
+
+
+def summed(parts: Sequence[Decimal | None], written: Callable[[Decimal], str]) -> str:
+    """A sum as ``written`` has it: marked where a part is unknown, for it may be anything then, and an en
+    dash where all are."""
+    known = [part for part in parts if part is not None]
+    if parts and not known:
+        return UNKNOWN
+    text = written(sum(known, Decimal(0)))
+    return text if len(known) == len(parts) else f"{text}{PARTIAL}"
 
 
 def percent(value: Decimal | None) -> str:

@@ -217,8 +217,8 @@ class PositionsPane(Pane):
         """How many, and the sum of what they gain."""
         if not snapshot.positions:
             return "Positions", ""
-        total = sum((p.unrealized_pnl or Decimal(0) for p in snapshot.positions), Decimal(0))
-        return f"Positions {len(snapshot.positions)} · {fmt.signed(total)} USDT", ""
+        total = fmt.summed([p.unrealized_pnl for p in snapshot.positions], fmt.signed)
+        return f"Positions {len(snapshot.positions)} · {total} USDT", ""
 
     def rows_of(self, view: PositionView, now: int) -> tuple[Row, ...]:
         """One row per position."""
@@ -249,13 +249,15 @@ class PositionsPane(Pane):
 
 
 def _positions_total(mode: str, positions: list[PositionView]) -> Row:
-    gained = sum((p.unrealized_pnl or Decimal(0) for p in positions), Decimal(0))
-    worth = sum((p.notional or Decimal(0) for p in positions), Decimal(0))
+    gains = [p.unrealized_pnl for p in positions]
+    gained = fmt.summed(gains, fmt.signed)
+    worth = fmt.summed([p.notional for p in positions], lambda total: fmt.number(total, 2))
+    tone = "warn" if None in gains else fmt.tone(sum((g for g in gains if g is not None), Decimal(0)))
     long = sum(p.side == "long" for p in positions)
     empty = ("",) * 12
-    cells = (f"Σ {len(positions)} {mode}", f"{long} long", "", *empty[3:6], fmt.signed(gained), *empty[7:11])
-    styles = (mode, "dim", "", *empty[3:6], fmt.tone(gained), *empty[7:11])
-    return Row(f"total {mode}", (*cells, fmt.number(worth, 2)), (*styles, ""))
+    cells = (f"Σ {len(positions)} {mode}", f"{long} long", "", *empty[3:6], gained, *empty[7:11])
+    styles = (mode, "dim", "", *empty[3:6], tone, *empty[7:11])
+    return Row(f"total {mode}", (*cells, worth), (*styles, ""))
 
 
 def _position_row(p: PositionView) -> Row:

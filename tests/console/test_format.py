@@ -72,6 +72,8 @@ def test_foreign_text_stays_on_one_line(text: str) -> None:
         ("+1,234.56", 8, "+1234.56"),
         ("−1,020.45 %", 8, "−1020 %"),
         ("−11,020.45 %", 10, "−11020 %"),
+        ("−1,020.45?", 9, "−1020.4…?"),  # a sum that lacks a part still says so
+        ("−1,020.45?", 6, "−1020?"),
         ("12,345,678", 7, "#######"),  # and no number rather than another one
         ("never synced", 7, "never synced"),
         ("·", 7, "·"),
@@ -81,7 +83,7 @@ def test_a_number_that_does_not_fit(text: str, width: int, said: str) -> None:
     assert fmt.fitted(text, width) == said
 
 
-@given(decimals, st.integers(0, 8), st.integers(1, 24), st.sampled_from(["", " %", "×"]))
+@given(decimals, st.integers(0, 8), st.integers(1, 24), st.sampled_from(["", " %", "×", "?"]))
 def test_a_number_that_is_cut_never_reads_as_another(
     value: Decimal, places: int, width: int, unit: str
 ) -> None:

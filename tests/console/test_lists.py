@@ -250,7 +250,15 @@ async def test_totals_keep_real_and_paper_apart_and_sum_what_is_shown() -> None:
         assert "1,017.31" in last
         port.show(positions=(position(0, unrealized_pnl=None), position(1, unrealized_pnl=Decimal("2.5"))))
         await until(pilot, lambda: "Σ 2 real" in shown(app, "positions"))
-        assert "+2.50" in shown(app, "positions").splitlines()[-1]
+        # What is known is not all of it: it stands there as such, in the title too.
+        assert "+2.50?" in shown(app, "positions").splitlines()[-1]
+        assert "Positions 2 · +2.50? USDT" in str(pane(app, "positions").border_title)
+        port.show(positions=(position(0, unrealized_pnl=None, notional=None),))
+        await until(pilot, lambda: "Σ 1 real" in shown(app, "positions"))
+        assert "0.00" not in shown(app, "positions").splitlines()[-1]
+        port.show(positions=(position(0, unrealized_pnl=Decimal(-1)), position(1, unrealized_pnl=Decimal(3))))
+        await until(pilot, lambda: "+2.00" in shown(app, "positions").splitlines()[-1])
+        assert "?" not in shown(app, "positions").splitlines()[-1]
 
 
 async def test_the_last_row_is_not_under_the_totals() -> None:
