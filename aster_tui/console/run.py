@@ -13,8 +13,10 @@ from contextlib import contextmanager
 
 from aster_tui.console import terminal
 from aster_tui.console.app import ConsoleApp
+from aster_tui.console.format import one_line
 from aster_tui.console.options import ConsoleOptions
 from aster_tui.console.port import EnginePort
+from aster_tui.console.registry import KeysError
 
 # The standard library's: structlog takes 20 ms to import, and its formatter writes these lines too.
 log = logging.getLogger(__name__)
@@ -23,10 +25,8 @@ log = logging.getLogger(__name__)
 #: and how long that may take before the process just ends.
 PATIENT_SECONDS, LAST_SECONDS = 1.0, 3.0
 HUNG_UP = 129
-BROKE = (
-    "aster-tui: the console broke and was closed; agents and orders were not touched. "
-    "The log says more (aster-tui paths)."
-)
+BROKE = "aster-tui: the console broke and was closed; agents and orders were not touched. "
+LOGGED = "The log says more (aster-tui paths)."
 
 
 def run_console(
@@ -38,7 +38,14 @@ def run_console(
         KeysError: the keys of ``options`` cannot be; nothing was shown or started.
     """
     stays = options is not None and options.stays
-    app = app or ConsoleApp(engine, options=options)
+    try:
+        app = app or ConsoleApp(engine, options=options)
+    except KeysError:
+        raise
+    except Exception as error:
+        code = _broke(error)
+        engine.stop()
+        return code
     code = 0
     with _hang_up(app, engine) as left:
         try:
@@ -83,8 +90,15 @@ def _deaf() -> Iterator[None]:
 
 
 def _broke(error: Exception) -> int:
-    log.error("the console broke", exc_info=error)
-    print(BROKE, file=sys.stderr)
+    """Say so in one line: with a log what happened is there, and otherwise in the line."""
+    if any(not isinstance(handler, logging.NullHandler) for handler in logging.getLogger().handlers):
+        log.error("the console broke", exc_info=error)
+        words = LOGGED
+    else:
+        from aster_tui.logs import redact
+
+        words = f"What happened: {one_line(redact(f'{type(error).__name__}: {error}'))}"
+    print(BROKE + words, file=sys.stderr)
     return 1
 
 

@@ -138,6 +138,25 @@ def test_a_console_that_breaks_says_one_line_and_the_log_the_rest(tmp_path: Path
         broken.close()
 
 
+@pytest.mark.parametrize("when", ["while it is made", "while it is shown"])
+def test_a_console_that_breaks_without_a_log_says_what_happened_in_its_line(when: str) -> None:
+    code = BREAKS.replace("logging.basicConfig(filename=sys.argv[1])", "")
+    code = code.replace('"out of luck"', '"out of\\nluck with 0x" + "1" * 64')
+    if when == "while it is made":
+        code = code.replace("def snapshot(self):", "@property\n    def submit(self):")
+        code = code.replace("if self.started:", "if True:")
+    broken = Terminal([sys.executable, "-c", code])
+    try:
+        assert broken.wait() == 1
+        said = "".join(broken.text().split())  # the line is longer than the terminal is wide
+        assert "RuntimeError:outofluckwith[hidden]" in said
+        assert "agentsandorderswerenottouched" in said
+        for word in ("Traceback", "nobodymaysee", "Thelogsaysmore"):
+            assert word not in said
+    finally:
+        broken.close()
+
+
 def test_a_filter_typed_in_one_go_is_all_in_its_line_and_the_terminal_goes() -> None:
     with terminal() as term:
         term.until(lambda text: "● REAL" in text)
