@@ -85,9 +85,11 @@ def _set_by_persons(snapshot: FleetSnapshot, armed_until: int, shortness: int) -
         yield snapshot.trading, "closing"
     elif stopped := sum(agent.halted for agent in snapshot.agents):
         yield f"{stopped} halted", "armed"
-    if snapshot.dead_man:
-        seconds = min(snapshot.dead_man.values())
-        yield f"†{seconds}s" if shortness else f"dead-man {seconds} s ×{len(snapshot.dead_man)}", "armed"
+    ending = set(snapshot.dead_man_ending)
+    if held := [seconds for key, seconds in snapshot.dead_man.items() if key not in ending]:
+        yield f"†{min(held)}s" if shortness else f"dead-man {min(held)} s ×{len(held)}", "armed"
+    if ending:
+        yield f"†stop×{len(ending)}" if shortness else f"dead-man being stopped ×{len(ending)}", "armed"
 
 
 def _right(snapshot: FleetSnapshot, now: int, shortness: int, styles: Styles) -> Text:

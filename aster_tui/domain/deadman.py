@@ -17,6 +17,8 @@ LEAST_SECONDS, MOST_SECONDS = 10, 3_600
 BEATS = 3
 #: A beat that was not taken is tried again after this long.
 RETRY_MS = 1_000
+#: A word to the venue that was not answered may still be taken this much later, at the most.
+LATE_MS = 30_000
 #: Request weight of setting it once.
 WEIGHT = 10
 
@@ -24,7 +26,8 @@ WEIGHT = 10
 @dataclass(frozen=True, slots=True)
 class Timer:
     """One symbol's timer of one account. ``taken_at`` is when the venue last took it, ``words`` why it did
-    not take the last one; ``ending`` while it is being stopped."""
+    not take the last one; ``ending`` while it is being stopped; ``sent_at`` is when it was last sent to be
+    held, taken or not."""
 
     account: str
     symbol: str
@@ -33,6 +36,7 @@ class Timer:
     tried_at: int
     words: str = ""
     ending: bool = False
+    sent_at: int = 0
 
     @property
     def key(self) -> tuple[str, str]:
@@ -48,6 +52,16 @@ class Timer:
     def runs_down_at(self) -> int:
         """When the venue cancels the symbol's orders unless it is set again."""
         return self.taken_at + self.seconds * 1000
+
+    @property
+    def over_at(self) -> int:
+        """From when on the venue cannot have it any more, unless it is sent again."""
+        latest = self.taken_at if self.sent_at <= self.taken_at else self.sent_at + LATE_MS
+        return latest + self.seconds * 1000
+
+    def sent(self, at: int) -> Timer:
+        """It is on its way to be held again."""
+        return replace(self, sent_at=at)
 
     def taken(self, at: int) -> Timer:
         """The venue took it; ``at`` is from before it was sent: from then on it runs at the latest."""

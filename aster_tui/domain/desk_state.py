@@ -31,6 +31,7 @@ class DeskState:
         self.known_here: tuple[tuple[str, str], ...] = ()
         self.limits = Limits()
         self.timers: Mapping[tuple[str, str], int] = {}
+        self.timers_ending: tuple[tuple[str, str], ...] = ()
 
     def handlers(self) -> dict[type[Any], Callable[[Any], bool]]:
         """What takes each event."""
@@ -125,6 +126,6 @@ class DeskState:
         return changed
 
     def _dead_man_changed(self, event: ev.DeadManChanged) -> bool:
-        changed = dict(self.timers) != dict(event.timers)
-        self.timers = dict(event.timers)
+        changed = (dict(self.timers), self.timers_ending) != (dict(event.timers), event.ending)
+        self.timers, self.timers_ending = dict(event.timers), event.ending
         return changed

@@ -415,10 +415,12 @@ class LimitsKnown:
 
 @dataclass(frozen=True, slots=True)
 class DeadManChanged:
-    """The dead-man timers held here: seconds by (account, symbol); empty when none is armed."""
+    """The dead-man timers held here: seconds by (account, symbol); empty when none is armed. ``ending`` are
+    those of them that are being stopped, and that the venue may still have."""
 
     at: int
     timers: Mapping[tuple[str, str], int]
+    ending: tuple[tuple[str, str], ...] = ()
 
 
 Event = (

@@ -73,6 +73,7 @@ def snapshot(state: FleetState, now: int, *, sync_stale_ms: int = 120_000) -> Fl
         marks_at=dict(state.marks_at),
         limits=state.desk.limits,
         dead_man=state.desk.timers,
+        dead_man_ending=state.desk.timers_ending,
         initial_balance=state.initial_balance,
     )
 

@@ -46,6 +46,10 @@ async def test_without_protection_one_key_does_and_taking_it_off_is_at_once() ->
         await until(pilot, lambda: "dead-man 30 s" in line(app, "header") or "†30s" in line(app, "header"))
         await pilot.press("D")
         assert "armed: 0x0000…0000 ETHUSDT 30 s" in said(app)
+        port.show(dead_man_ending=((ACCOUNT, "ETHUSDT"),))
+        await until(pilot, lambda: "†stop×1" in line(app, "header") or "being stopped" in line(app, "header"))
+        assert "30s" not in line(app, "header")
+        assert "being stopped: 0x0000…0000 ETHUSDT 30 s" in said(app)
         await pilot.press("ctrl+u", "tab", "ctrl+u", "0", "ctrl+s")
         assert port.asked[1:] == [SetDeadMan(("a0",), (), 0)]
 

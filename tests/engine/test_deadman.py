@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ import pytest
 from aster_tui.aster.nonces import NonceSource
 from aster_tui.aster.trader import Trader
 from aster_tui.domain.commands import Request, SetDeadMan
-from aster_tui.domain.deadman import weight_a_minute
-from aster_tui.engine.operator.timers import DeadMan, NotArmed
+from aster_tui.domain.deadman import LATE_MS, Timer, weight_a_minute
+from aster_tui.engine.operator.timers import GONE, DeadMan, NotArmed
 from aster_tui.practice.options import PracticeOptions
 from aster_tui.practice.server import PracticeExchange
 from tests import rig
@@ -37,14 +38,18 @@ class Floor:
         rest(exchange, self.user, symbol="ETHUSDT", quantity="0.1", **entry)
         self.problems: list[str] = []
         self.changes = 0
+        self.keyless = False
+        #: How many timers were told of at the last change: what the header shows.
+        self.shown = 0
         self.timers = DeadMan(
-            lambda account: client if account == self.user else None,
+            lambda account: client if account == self.user and not self.keyless else None,
             self._changed,
             lambda account, words: self.problems.append(words),
         )
 
     def _changed(self) -> None:
         self.changes += 1
+        self.shown = len(self.timers.state)
 
     @property
     def held(self) -> dict[str, int]:
@@ -122,10 +127,37 @@ async def test_a_venue_that_does_not_take_it_is_said_and_tried_until_it_does(tmp
         running = asyncio.create_task(it.timers.run())
         it.exchange._faults.set({"http503": 0})
         await rig.until(lambda: not it.timers.state, "it is stopped in the end")
+        assert it.shown == 0, "and is shown no more"
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         assert it.held == {}
         assert len(it.problems) == 1
+
+
+async def test_one_to_be_stopped_on_an_account_whose_key_is_gone_ends_when_it_has_run_down(
+    tmp_path: Path,
+) -> None:
+    async with floor(tmp_path) as it:
+        await it.timers.arm(it.user, ["BTCUSDT"], 10)
+        it.keyless = True
+        key = (it.user, "BTCUSDT")
+        assert await it.timers.disarm() == {"BTCUSDT": GONE}
+        assert (it.timers.ending, it.shown) == ((key,), 1), "the venue has it still"
+        running = asyncio.create_task(it.timers.run())
+        timer = it.timers._timers[key]
+        it.timers._timers[key] = replace(timer, taken_at=timer.taken_at - 10_000)
+        await rig.until(lambda: not it.timers.state, "it has run down")
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert it.shown == 0
+        assert any("ran down" in words for words in it.problems)
+
+
+def test_the_venue_may_have_taken_a_word_that_was_not_answered() -> None:
+    timer = Timer("0x", "BTCUSDT", 10, 1_000, 1_000)
+    assert timer.over_at == 11_000
+    assert timer.sent(5_000).over_at == 5_000 + LATE_MS + 10_000
+    assert timer.sent(5_000).taken(5_000).over_at == 15_000
 
 
 async def test_one_that_runs_down_while_the_venue_is_away_is_said_once(tmp_path: Path) -> None:

@@ -69,7 +69,9 @@ class DeadManForm(Form):
         accounts = self._accounts()
         for (account, symbol), seconds in snapshot.dead_man.items():
             if account_key(account) in accounts:
-                text.append(f"armed: {short_account(account)} {symbol} {seconds} s\n", style=styles["ok"])
+                stopping = (account, symbol) in snapshot.dead_man_ending
+                word, style = ("being stopped", "warn") if stopping else ("armed", "ok")
+                text.append(f"{word}: {short_account(account)} {symbol} {seconds} s\n", style=styles[style])
         text.append(
             "While this process lives it renews the timer. When it dies, hangs or loses the network for so"
             " long, the venue cancels the symbols' open orders. It closes no position.\n",

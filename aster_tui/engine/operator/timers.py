@@ -57,6 +57,11 @@ class DeadMan:
         self._wake = asyncio.Event()
 
     @property
+    def ending(self) -> tuple[tuple[str, str], ...]:
+        """The timers that are being stopped and that the venue may still have, by account and symbol."""
+        return tuple(key for key, timer in self._timers.items() if timer.ending)
+
+    @property
     def state(self) -> Mapping[tuple[str, str], Timer]:
         """Every timer by account and symbol."""
         return dict(self._timers)
@@ -154,9 +159,10 @@ class DeadMan:
             if timer is None:
                 return
             words = await self._send(timer)
+            if not timer.ending and words != GONE:
+                timer = timer.sent(at)
             if timer.ending and not words:
-                del self._timers[key]
-                self._ran_down.discard(key)
+                self._end(key)
                 return
             if words and not timer.words:
                 left = max(0, (timer.runs_down_at - clock_ms()) // 1000)
@@ -181,17 +187,27 @@ class DeadMan:
             return error.message
         return ""
 
+    def _end(self, key: tuple[str, str]) -> None:
+        """It is not held any more, and not shown."""
+        del self._timers[key]
+        self._ran_down.discard(key)
+        self._changed()
+
     def _turn(self, key: tuple[str, str]) -> asyncio.Lock:
         return self._turns.setdefault(key, asyncio.Lock())
 
     def _look(self) -> None:
-        """Say once of each timer that ran down at the venue while it could not be set."""
+        """Say once of each timer that ran down at the venue while it could not be set. One that was to be
+        stopped, on an account that cannot be used any more, has ended by that."""
         now = clock_ms()
         for key, timer in self._timers.items():
             if timer.runs_down_at <= now and key not in self._ran_down:
                 self._ran_down.add(key)
                 words = f"dead-man timer of {timer.symbol} ran down: the venue has cancelled its orders"
                 self._on_problem(timer.account, f"{words}, stops and targets too: look at the position")
+        for timer in [*self._timers.values()]:
+            if timer.ending and timer.words == GONE and timer.over_at <= now:
+                self._end(timer.key)
 
     def _changed(self) -> None:
         self._wake.set()
