@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from aster_tui.domain.commands import CloseAll, Request
+from aster_tui.domain.metrics import Metrics
 from aster_tui.engine.status import status_document
 from tests import rig
 from tests.engine.desk import LONG, PROTECTED, Desk, desk
@@ -70,6 +72,42 @@ async def test_funding_of_a_shared_account_is_divided_by_the_parts(desk: Desk) -
         assert sum(parts) == metrics["", "all"].funding
         assert abs(sum(parts) - paid) < D("1e-12")
         assert D("1.9") < parts[0] / parts[1] < D("2.1")
+
+
+async def test_a_close_all_of_a_shared_account_is_divided_by_what_it_closed_of_each(desk: Desk) -> None:
+    account = desk.exchange.ready_document()["accounts"][0]
+    desk.add("One", account)
+    desk.add("Two", account)
+    held = desk.exchange.exchange.accounts[account["user"].lower()]
+    with rig.running(desk.settings, desk.environment, working=True) as engine:
+        await rig.until(lambda: rig.agent(engine, "Two"))
+        await desk.ended(desk.decide("One", **{**LONG, "coin": "DOGE", "size_usd": 120.0}))
+        await desk.ended(desk.decide("Two", **{**LONG, "coin": "DOGE", "size_usd": 60.0}))
+        await rig.until(lambda: desk.database.positions.count_documents({"status": "open"}) == 2)
+        desk.exchange.exchange.set_price("DOGEUSDT", held.position("DOGEUSDT").entry / 2)
+        engine.submit(Request("all", CloseAll(), "console"))
+
+        def told() -> dict[str, Metrics] | None:
+            found = {name: engine.snapshot().metrics.get((name, "all")) for name in ("", "One", "Two")}
+            fleet = found[""]
+            whole = fleet is not None and fleet.realized - fleet.commission == held.wallet - D(1000)
+            known = {name: figures for name, figures in found.items() if figures is not None}
+            return known if whole and fleet and fleet.realized < -80 and len(known) == 3 else None
+
+        figures = await rig.until(told, "all fills are told")
+        assert desk.amount(account, "DOGEUSDT") == 0
+        fleet, one, two = (figures[name] for name in ("", "One", "Two"))
+        assert one.realized + two.realized == fleet.realized
+        assert one.commission + two.commission == fleet.commission
+        assert D("1.9") < one.realized / two.realized < D("2.1")
+        assert D("1.9") < one.commission / two.commission < D("2.1")
+        # And each position's document was left at what the close-all filled at.
+        order = await rig.until(lambda: desk.database.orders.find_one({"purpose": "flatten"}))
+        closed = await rig.until(
+            lambda: len(f := [*desk.database.positions.find({"status": "closed"})]) == 2 and f
+        )
+        price = float(order["averagePrice"].to_decimal())
+        assert [(d["exit_price"], d["exit_price_from"]) for d in closed] == [(price, "fills")] * 2
 
 
 async def test_drift_says_since_when_and_is_told_once(desk: Desk) -> None:
