@@ -17,6 +17,15 @@ settings.load_profile("shared")
 Risk.funds_by_the_hour = False
 
 
+#: What begins first, because it takes longest: processes, bad days, every key on every screen.
+LONGEST = ("tests/test_", "tests/faults/", "tests/console/test_read_only")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """At the end no worker is waited for that has only just begun a long one."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
+
 @pytest.fixture(autouse=True)
 def clock_of_nobody() -> None:
     """What a test measured of its exchange's clock, or was told of its limits, says nothing about the next
