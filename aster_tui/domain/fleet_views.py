@@ -32,12 +32,13 @@ BASIS_POINTS = Decimal(10_000)
 def snapshot(state: FleetState, now: int, *, sync_stale_ms: int = 120_000) -> FleetSnapshot:
     """The fleet as it stands at ``now`` (Unix ms)."""
     positions = tuple(_positions(state))
-    pnl: dict[str, Decimal] = {}
+    pnl: dict[str, Decimal | None] = {}
     count: dict[str, int] = {}
     for view in positions:
         for agent_id in view.agent_id.split("+"):
             count[agent_id] = count.get(agent_id, 0) + 1
-            pnl[agent_id] = pnl.get(agent_id, ZERO) + (view.unrealized_pnl or ZERO)
+            known, more = pnl.get(agent_id, ZERO), view.unrealized_pnl
+            pnl[agent_id] = None if known is None or more is None else known + more
     agents = sorted(state.agents.values(), key=lambda a: (a.paper, a.name))
     fleet_control = state.desk.controls.get(FLEET, Control("ACTIVE"))
     return FleetSnapshot(
@@ -106,16 +107,24 @@ def _live(state: FleetState, feed: str) -> bool:
 
 
 def _agent(
-    state: FleetState, agent: AgentDocument, positions: int, unrealized: Decimal, now: int, sync_stale: int
+    state: FleetState,
+    agent: AgentDocument,
+    positions: int,
+    unrealized: Decimal | None,
+    now: int,
+    sync_stale: int,
 ) -> AgentView:
     if agent.paper:
         return _paper_agent(state, agent, positions, unrealized)
     return _real_agent(state, agent, positions, now, sync_stale)
 
 
-def _paper_agent(state: FleetState, agent: AgentDocument, positions: int, unrealized: Decimal) -> AgentView:
+def _paper_agent(
+    state: FleetState, agent: AgentDocument, positions: int, unrealized: Decimal | None
+) -> AgentView:
     initial = state.initial_balance
-    if state.paper_known:
+    # Where a position has no mark the balance cannot be computed: the database's stands, and is not live.
+    if state.paper_known and unrealized is not None:
         balance = paper_balance(initial, [state.exit_pnl.get(agent.agent_id, ZERO)], unrealized)
     else:
         balance = agent.balance
@@ -128,7 +137,7 @@ def _paper_agent(state: FleetState, agent: AgentDocument, positions: int, unreal
         pnl_percent=absolute / initial * HUNDRED,
         paper_balance=balance,
         positions=positions,
-        stale=not _live(state, "mongo"),
+        stale=not _live(state, "mongo") or unrealized is None,
     )
 
 

@@ -100,6 +100,18 @@ def test_a_paper_agent_is_computed_by_the_existing_rules() -> None:
     assert (closed.balance, closed.positions) == (D(1023), 0)
 
 
+def test_a_paper_balance_that_lacks_a_mark_is_not_computed_as_if_it_were_whole() -> None:
+    state = fleet()
+    state.apply(ev.FeedChanged("mongo", "live", NOW))
+    state.apply(ev.PaperLoaded(NOW, (parse_position(paper_document()),), {"a2": D(20)}))
+    agent = next(a for a in view(state).agents if a.name == "DataSage")
+    assert agent.stale
+    assert agent.balance != D(1020)  # realized alone, as if the position had moved nothing
+    state.apply(ev.MarkPrices(NOW, {"ETHUSDT": D(2970)}))
+    agent = next(a for a in view(state).agents if a.name == "DataSage")
+    assert (agent.stale, agent.balance) == (False, D(1023))
+
+
 def test_the_order_log_joins_what_the_venue_and_the_sender_know() -> None:
     state = fleet()
     state.apply(ev.MarkPrices(NOW, {"BTCUSDT": D(64000)}))
