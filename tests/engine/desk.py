@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -14,9 +15,14 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from aster_tui.aster.nonces import NonceSource
+from aster_tui.aster.orders import OrderRequest
+from aster_tui.aster.signing import Signer
 from aster_tui.aster.trader import PreparedOrder, Trader
+from aster_tui.aster.venue import Venue, Wallet
 from aster_tui.config import Settings
-from aster_tui.domain.trading import Order
+from aster_tui.domain.keys import PrivateKey
+from aster_tui.domain.trading import Order, Side
 from aster_tui.practice.options import PracticeOptions
 from aster_tui.practice.server import PracticeExchange
 from tests import rig
@@ -66,6 +72,29 @@ class Desk:
         return [*self.exchange.exchange.books[account["user"].lower()].open.values()]
 
 
+def first(desk: Desk, name: str = "Real", **more: Any) -> dict[str, str]:
+    """An agent on the first account that is free."""
+    account: dict[str, str] = desk.exchange.ready_document()["accounts"][len(desk.agents)]
+    desk.add(name, account, **more)
+    return account
+
+
+@asynccontextmanager
+async def trader(desk: Desk, account: dict[str, str]) -> AsyncIterator[Trader]:
+    """Somebody else who trades on the account, with the user's own key."""
+    signer = Signer(PrivateKey.parse(account["user_private_key"]), 1666)
+    venue = Venue(desk.exchange.rest_url, desk.exchange.ws_url, 1666)
+    client = Trader(venue, Wallet(account["user"], signer), nonces=NonceSource())
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+def market(side: Side, quantity: str, name: str, **more: Any) -> OrderRequest:
+    return OrderRequest("BTCUSDT", side, "MARKET", name, quantity=D(quantity), **more)
+
+
 class Held:
     """Holds the first market order that leaves for an account until it is let go."""
 
@@ -94,3 +123,5 @@ async def desk(tmp_path: Path, mongo_uri: str, mongo_database: str, raw_database
 
 LONG = {"coin": "BTC", "signal": "long", "size_usd": 180.0, "leverage": 5}
 PROTECTED = {**LONG, "stop_loss": 95000.0, "profit_target": 99000.0}
+#: Of a worker that died.
+CLAIM = {"owner": "dead", "epoch": 1, "at": 1}

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from aster_tui.aster.orders import OrderRequest
 from aster_tui.aster.signing import Signer
 from aster_tui.aster.trader import Trader
 from aster_tui.aster.venue import Venue, Wallet
@@ -18,6 +17,7 @@ from aster_tui.domain.keys import PrivateKey
 from aster_tui.practice.options import PracticeOptions
 from aster_tui.practice.server import PracticeExchange
 from tests import rig
+from tests.engine.desk import market
 
 D = Decimal
 
@@ -26,17 +26,6 @@ def trader(exchange: PracticeExchange, account: dict[str, str]) -> Trader:
     key = PrivateKey.parse(account["signer_private_key"])
     venue = Venue(exchange.rest_url, exchange.ws_url, 1666)
     return Trader(venue, Wallet(account["user"], Signer(key, 1666)))
-
-
-def market(side: Any, quantity: str, client_id: str, **more: Any) -> OrderRequest:
-    return OrderRequest(
-        symbol="BTCUSDT",
-        side=side,
-        order_type="MARKET",
-        quantity=D(quantity),
-        client_order_id=client_id,
-        **more,
-    )
 
 
 async def test_from_the_exchange_and_the_database_to_the_snapshot(
