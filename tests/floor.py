@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -13,6 +14,10 @@ import httpx
 import pytest
 
 from aster_tui.config import Settings
+from aster_tui.domain.commands import Asked, Request
+from aster_tui.domain.ticket import Ticket
+from aster_tui.domain.trading import Side
+from aster_tui.domain.views import RequestView
 from aster_tui.engine.thread import EngineThread
 from aster_tui.practice.options import PracticeOptions
 from aster_tui.practice.server import PracticeExchange
@@ -81,3 +86,20 @@ async def ready(engine: EngineThread, *names: str) -> None:
     for name in names:
         await rig.until(lambda n=name: (a := rig.agent(engine, n)) and a.wallet_at, f"{name} is read")  # type: ignore[misc]
     await rig.until(lambda: engine.snapshot().rules and engine.snapshot().marks, "rules and marks")
+
+
+async def ask(engine: EngineThread, asked: Asked, source: str = "command") -> RequestView:
+    """Ask for something, and what was answered."""
+    request = Request(secrets.token_hex(6), asked, source)
+    engine.submit(request)
+
+    def ended() -> RequestView | None:
+        found = (r for r in engine.snapshot().requests if r.request_id == request.request_id)
+        return next((r for r in found if r.state != "running"), None)
+
+    view: RequestView = await rig.until(ended, f"{asked} is answered", 40)
+    return view
+
+
+def market(side: Side = "BUY", quantity: str = "0.001", **more: Any) -> Ticket:
+    return Ticket("BTCUSDT", side, "market", quantity=D(quantity), **more)

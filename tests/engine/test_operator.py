@@ -1,26 +1,18 @@
-"""What an operator asks for: carried out once, judged by the safeguards, written into the audit, answered."""
+"""An operator's orders: carried out once, judged by the safeguards, written into the audit, answered."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import secrets
 import time
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aster_tui.domain.closing import plan_close
 from aster_tui.domain.commands import (
-    Asked,
     CancelOrders,
-    CloseAll,
-    HoldDrill,
     ModifyOrder,
     PlaceOrder,
-    Preflight,
     Presence,
     ReducePosition,
     Request,
@@ -30,38 +22,16 @@ from aster_tui.domain.commands import (
     SetTrading,
     SyncAgents,
 )
-from aster_tui.domain.events import Control
 from aster_tui.domain.lifecycle import OrderRecord
 from aster_tui.domain.ticket import Ticket
-from aster_tui.domain.views import RequestView
 from aster_tui.engine.core import now_ms
-from aster_tui.engine.halt_file import HaltFile
-from aster_tui.engine.thread import EngineThread
-from aster_tui.practice.options import PracticeOptions
-from aster_tui.practice.server import PracticeExchange
 from aster_tui.store.audit import chains
 from aster_tui.store.journal import Journal
 from tests import rig
 from tests.engine.desk import Held
-from tests.floor import Floor, ready
+from tests.floor import Floor, ask, market, ready
 
 D = Decimal
-
-
-async def ask(engine: EngineThread, asked: Asked, source: str = "command") -> RequestView:
-    request = Request(secrets.token_hex(6), asked, source)
-    engine.submit(request)
-
-    def ended() -> RequestView | None:
-        found = (r for r in engine.snapshot().requests if r.request_id == request.request_id)
-        return next((r for r in found if r.state != "running"), None)
-
-    view: RequestView = await rig.until(ended, f"{asked} is answered", 40)
-    return view
-
-
-def market(side: Any = "BUY", quantity: str = "0.001", **more: Any) -> Ticket:
-    return Ticket("BTCUSDT", side, "market", quantity=D(quantity), **more)
 
 
 async def test_an_order_is_placed_once_and_everything_knows_of_it(floor: Floor) -> None:
@@ -262,110 +232,6 @@ async def test_leverage_is_capped_and_set(floor: Floor) -> None:
         assert floor.exchange.exchange.accounts[user].leverage("BTCUSDT") == 7
 
 
-async def test_to_real_only_through_the_whole_preflight(floor: Floor) -> None:
-    account = floor.accounts[0]
-    addresses = {"asterUserAddress": account["user"], "asterSignerAddress": account["signer"]}
-    floor.add("Good", **addresses)
-    floor.add("Keyless", asterUserAddress=floor.accounts[1]["user"])
-    floor.environment |= rig.keys(Good=account)
-    with rig.running(floor.settings, floor.environment) as engine:
-        await rig.until(lambda: rig.agent(engine, "Keyless") and engine.snapshot().rules)
-        checked = await ask(engine, Preflight((floor.agents["Good"],)))
-        assert checked.state == "done", checked
-        names = {c["name"] for c in checked.document["checks"]}
-        assert {"exchange", "clock", "database", "safeguards", "key", "account", "test order"} <= names
-        assert await floor.requests("POST /fapi/v3/order") == 0
-        view = await ask(engine, SetMode((floor.agents["Good"], floor.agents["Keyless"]), paper=False))
-        assert view.state == "refused"
-        rows = {row["name"]: row for row in view.document["agents"]}
-        assert (rows["Good"]["mode"], rows["Keyless"]["mode"]) == ("real", "paper")
-        assert "has no key" in rows["Keyless"]["why"]
-        assert floor.database.agents.find_one({"name": "Good"})["isPaperTrading"] is False
-        assert floor.database.agents.find_one({"name": "Keyless"}).get("isPaperTrading") is not False
-        await ready(engine, "Good")
-
-
-@pytest.mark.parametrize("close", [False, True])
-async def test_to_paper_keeps_and_watches_or_closes(floor: Floor, close: bool) -> None:
-    floor.add("Real", 0)
-    with rig.running(floor.settings, floor.environment) as engine:
-        await ready(engine, "Real")
-        key = floor.agents["Real"]
-        assert (await ask(engine, PlaceOrder(key, market()))).state == "done"
-        await rig.until(lambda: engine.snapshot().positions)
-        view = await ask(engine, SetMode((key,), paper=True, close_positions=close))
-        assert view.state == "done", view
-        assert floor.database.agents.find_one({"name": "Real"})["isPaperTrading"] is True
-        await rig.until(lambda: rig.agent(engine, "Real").mode == "paper")  # type: ignore[union-attr]
-        if close:
-            assert floor.amount(0, "BTCUSDT") == 0
-            await rig.until(lambda: not engine.snapshot().positions)
-            return
-        assert floor.amount(0, "BTCUSDT") == D("0.001")
-        assert rig.agent(engine, "Real").watched  # type: ignore[union-attr]
-        assert [p.symbol for p in engine.snapshot().positions] == ["BTCUSDT"]
-        # What was kept can still be closed, and nothing can be opened.
-        assert (await ask(engine, PlaceOrder(key, market()))).state == "refused"
-        assert (await ask(engine, ReducePosition(key, "BTCUSDT"))).state == "done"
-        assert floor.amount(0, "BTCUSDT") == 0
-
-
-async def test_a_halt_holds_at_once_and_only_a_reason_ends_it(floor: Floor) -> None:
-    floor.add("Real", 0)
-    with rig.running(floor.settings, floor.environment) as engine:
-        await ready(engine, "Real")
-        key = floor.agents["Real"]
-        assert (await ask(engine, SetTrading("HALTED", "drill"))).state == "done"
-        view = await ask(engine, PlaceOrder(key, market()))
-        assert (view.state, "HALTED: drill" in view.message) == ("refused", True)
-        await rig.until(lambda: floor.database.controls.find_one({"_id": "fleet", "state": "HALTED"}))
-        assert engine.snapshot().halted
-        assert (await ask(engine, SetTrading("ACTIVE"))).state == "refused"
-        assert (await ask(engine, SetTrading("ACTIVE", "all is well"))).state == "done"
-        await rig.until(lambda: floor.database.controls.find_one({"_id": "fleet", "state": "ACTIVE"}))
-        await rig.until(lambda: not engine.snapshot().halted)
-        history = floor.database.controls.find_one({"_id": "fleet"})["history"]
-        assert [(h["state"], h["reason"]) for h in history] == [
-            ("HALTED", "drill"),
-            ("ACTIVE", "all is well"),
-        ]
-        assert (await ask(engine, PlaceOrder(key, market()))).state == "done"
-
-
-async def test_a_halt_that_comes_while_an_order_is_on_its_way_stops_it(
-    floor: Floor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    floor.add("Real", 0)
-    intend = Journal.intend
-
-    async def halted_meanwhile(self: Journal, record: OrderRecord) -> None:
-        HaltFile(floor.settings.state_folder).set(["fleet"], Control("HALTED", "now", "somebody", now_ms()))
-        await intend(self, record)
-
-    with rig.running(floor.settings, floor.environment) as engine:
-        await ready(engine, "Real")
-        key = floor.agents["Real"]
-        assert (await ask(engine, PlaceOrder(key, market()))).state == "done"
-        held = floor.amount(0, "BTCUSDT")
-        monkeypatch.setattr(Journal, "intend", halted_meanwhile)
-        view = await ask(engine, PlaceOrder(key, Ticket("ETHUSDT", "BUY", "market", quantity=D("0.02"))))
-        assert (view.state, "halted: the fleet is HALTED: now" in view.message) == ("refused", True), view
-        assert floor.amount(0, "ETHUSDT") == 0
-        # What only reduces goes on.
-        view = await ask(engine, ReducePosition(key, "BTCUSDT"))
-        assert (view.state, bool(held), floor.amount(0, "BTCUSDT")) == ("done", True, 0), view
-
-
-async def test_a_sync_tells_what_differed(floor: Floor) -> None:
-    floor.add("Real", 0)
-    floor.add("Paper")
-    with rig.running(floor.settings, floor.environment) as engine:
-        await ready(engine, "Real")
-        view = await ask(engine, SyncAgents((floor.agents["Real"],)))
-        assert (view.state, view.document["agents"][0]["ok"]) == ("done", True), view
-        assert (await ask(engine, SyncAgents((floor.agents["Paper"],)))).state == "refused"
-
-
 async def test_an_order_whose_answer_is_lost_is_found_out(floor: Floor) -> None:
     floor.add("Real", 0)
     with rig.running(floor.settings, floor.environment) as engine:
@@ -379,157 +245,6 @@ async def test_an_order_whose_answer_is_lost_is_found_out(floor: Floor) -> None:
         )
         assert (view.state, view.document["received"]["status"]) == ("done", "FILLED"), view
         assert (await floor.state())["executed_orders"] == 1
-
-
-async def test_consoles_see_each_other(floor: Floor) -> None:
-    floor.add("Real", 0)
-    second = floor.settings.model_copy(update={"state_dir": floor.settings.state_folder.parent / "second"})
-    with (
-        rig.running(floor.settings, floor.environment, attached=True) as one,
-        rig.running(second, floor.environment, attached=True) as two,
-    ):
-        await rig.until(lambda: len(one.snapshot().consoles) == 2, "both are seen")
-        two.submit(Presence(armed=True))
-        await rig.until(lambda: [c.armed for c in one.snapshot().consoles if not c.mine] == [True])
-        await ask(two, SetTrading("HALTED", "seen elsewhere"))
-        await rig.until(lambda: any("halt the fleet" in line.title for line in one.snapshot().audit))
-        await rig.until(lambda: one.snapshot().halted)
-
-
-def test_a_chain_that_was_tampered_with_is_found(tmp_path: Path) -> None:
-    from aster_tui.domain.audit import AuditLine
-    from aster_tui.store.audit import AuditFile
-
-    line = AuditLine(0, 1, "op", "box", "console", "r", "asked", "buy everything")
-    first, second = AuditFile(tmp_path, "box"), AuditFile(tmp_path, "box")
-    for number in range(3):
-        first.append(line)
-        second.append(line)  # a process beside it writes a chain of its own
-        assert number >= 0
-    first.close()
-    third = AuditFile(tmp_path, "box")
-    assert third.append(line).seq == 4  # goes on with the one that is free
-    assert [(len(lines), wrong) for _, lines, wrong in chains(tmp_path)] == [(4, ""), (3, "")]
-    path = tmp_path / "audit" / "audit-1.jsonl"
-    rows = path.read_text().splitlines()
-    for broken, words in (
-        ([rows[0], rows[1].replace("everything", "nothing"), *rows[2:]], "line 2: its content was changed"),
-        ([rows[0], *rows[2:]], "line 2: it does not follow"),
-        ([rows[0], rows[1], "garbage"], "line 3 is no line"),
-    ):
-        path.write_text("\n".join(broken) + "\n")
-        assert words in next(iter(chains(tmp_path)))[2]
-    assert json.loads(rows[0])["previous"] == "0" * 64
-
-
-async def test_close_all_from_the_console_is_proved_by_the_exchange(
-    tmp_path: Path, mongo_uri: str, mongo_database: str, raw_database: Any
-) -> None:
-    async with PracticeExchange(PracticeOptions(accounts=2, positions=3, volatility=D(0))) as exchange:
-        chosen = rig.settings(tmp_path, exchange.rest_url, exchange.ws_url, mongo_uri, mongo_database)
-        floor = Floor(exchange, raw_database, chosen, {})
-        floor.add("One", 0)
-        floor.add("Two", 1)
-        floor.add("Paper")
-        # Went to paper and left positions: they are closed as well.
-        raw_database.agents.update_one(
-            {"name": "Two"}, {"$set": {"isPaperTrading": True, "asterKeepsPositions": True}}
-        )
-        with rig.running(chosen, floor.environment, attached=True) as engine:
-            await ready(engine, "One")
-            await rig.until(lambda: len(engine.snapshot().positions) == 6, "all six are seen")
-            # Disarmed, and all the same: what only reduces needs no arming.
-            view = await ask(engine, CloseAll(), source="console")
-            assert (view.state, view.document["flat"]) == ("done", True), view
-            assert [len(a["close_orders"]) for a in view.document["accounts"]] == [3, 3]
-            state = await floor.state()
-            assert not any(a["positions"] or a["open_orders"] for a in state["accounts"].values())
-            assert view.document["halt_keys"] == ["fleet"]
-            await rig.until(lambda: not engine.snapshot().untold, "the screen knows that it was told")
-            incident = await asyncio.to_thread(Path(view.document["incident"]).read_text)
-            assert "the fleet is halted on this machine; the database was" in incident
-            await rig.until(lambda: not engine.snapshot().positions, "the screen shows it")
-            await rig.until(lambda: raw_database.controls.find_one({"_id": "fleet", "state": "HALTED"}))
-            await rig.until(lambda: raw_database.orders.count_documents({"purpose": "flatten"}) == 6)
-            await rig.until(lambda: raw_database.audit.count_documents({}) == 2)
-
-
-async def test_everything_is_also_what_only_the_environment_knows_and_no_key_is_asked_for_twice(
-    tmp_path: Path, mongo_uri: str, mongo_database: str, raw_database: Any
-) -> None:
-    async with PracticeExchange(PracticeOptions(accounts=2, positions=2, volatility=D(0))) as exchange:
-        chosen = rig.settings(tmp_path, exchange.rest_url, exchange.ws_url, mongo_uri, mongo_database)
-        floor = Floor(exchange, raw_database, chosen, {})
-        floor.add("One", 0)
-        one, two = floor.accounts
-        command = tmp_path / "key"
-        command.write_text(f"#!/bin/sh\necho >> {tmp_path}/asked\necho {one['signer_private_key']}\n")
-        command.chmod(0o700)
-        environment = {
-            "AGENT_ONE_KEY_COMMAND": str(command),
-            "AGENT_TWO_USER": two["user"],
-            "AGENT_TWO_PRIVATE_KEY": two["signer_private_key"],
-        }
-        with rig.running(chosen, environment) as engine:
-            await ready(engine, "One")
-            await rig.until(lambda: len(engine.snapshot().positions) == 2, "its positions are seen")
-            # And the panel says so before.
-            await rig.until(lambda: engine.snapshot().known_here, "what is known here is told")
-            planned = {a.account for a in plan_close(engine.snapshot()).accounts}
-            assert planned == {one["user"], two["user"]}
-            asked = (tmp_path / "asked").read_text()
-            view = await ask(engine, CloseAll(), source="console")
-            assert (view.state, view.document["flat"]) == ("done", True), view
-            assert {a["account"] for a in view.document["accounts"]} == {one["user"], two["user"]}
-            state = await floor.state()
-            assert not any(a["positions"] for a in state["accounts"].values())
-            assert (tmp_path / "asked").read_text() == asked
-
-
-async def test_without_a_database_the_console_halts_and_closes_and_goes_on(tmp_path: Path) -> None:
-    async with PracticeExchange(PracticeOptions(accounts=2, positions=2, volatility=D(0))) as exchange:
-        chosen = rig.settings(tmp_path, exchange.rest_url, exchange.ws_url, None)
-        environment = {}
-        for name, account in zip(("ONE", "TWO"), exchange.ready_document()["accounts"], strict=True):
-            environment[f"AGENT_{name}_USER"] = account["user"]
-            environment[f"AGENT_{name}_PRIVATE_KEY"] = account["signer_private_key"]
-        with rig.running(chosen, environment, attached=True) as engine:
-            await rig.until(lambda: len(engine.snapshot().positions) == 4, "all four are seen")
-            view = await ask(engine, SetTrading("HALTED", "smoke"), source="console")
-            assert view.state == "done"
-            view = await ask(engine, CloseAll(), source="console")
-            assert (view.state, view.document["flat"]) == ("done", True), view
-            await rig.until(lambda: not engine.snapshot().positions, "the screen shows it")
-            view = await ask(engine, SetTrading("ACTIVE", "looked at it"))
-            assert view.state == "done"
-            await rig.until(lambda: not engine.snapshot().halted, "it goes on")
-
-
-async def test_read_only_closes_nothing_and_says_why(floor: Floor) -> None:
-    floor.add("Real", 0)
-    watching = floor.settings.model_copy(update={"read_only": True})
-    with rig.running(watching, floor.environment) as engine:
-        await ready(engine, "Real")
-        view = await ask(engine, CloseAll(), source="console")
-        assert (view.state, "read-only" in view.message) == ("refused", True)
-
-
-async def test_leaving_while_all_is_closed_waits_for_the_end(
-    tmp_path: Path, mongo_uri: str, mongo_database: str, raw_database: Any
-) -> None:
-    options = PracticeOptions(accounts=1, positions=4, volatility=D(0), latency_ms=200)
-    async with PracticeExchange(options) as exchange:
-        chosen = rig.settings(tmp_path, exchange.rest_url, exchange.ws_url, mongo_uri, mongo_database)
-        floor = Floor(exchange, raw_database, chosen, {})
-        floor.add("One", 0)
-        with rig.running(chosen, floor.environment) as engine:
-            await ready(engine, "One")
-            engine.submit(Request("last", CloseAll(), "console"))
-            await rig.until(lambda: engine.emergency, "it runs")
-            stopping = asyncio.create_task(asyncio.to_thread(engine.stop))
-            await stopping
-        state = await floor.state()
-        assert not any(a["positions"] for a in state["accounts"].values())
 
 
 async def test_what_a_dead_process_left_is_found_out_before_anything_new_is_sent(floor: Floor) -> None:
@@ -564,15 +279,3 @@ async def test_what_a_dead_process_left_is_found_out_before_anything_new_is_sent
     await looking.close()
     assert record is not None
     assert record.state == "never-placed"
-
-
-async def test_a_drill_from_the_console_touches_nothing_real(floor: Floor) -> None:
-    floor.add("Real", 0)
-    with rig.running(floor.settings, floor.environment) as engine:
-        await ready(engine, "Real")
-        view = await ask(engine, HoldDrill("503-storm"), source="console")
-        assert (view.state, view.document["drill"]["ok"]) == ("done", True), view
-        assert "flat after" in view.message
-        assert (await ask(engine, HoldDrill("meteor"))).state == "refused"
-        assert await floor.requests("POST /fapi/v3/batchOrders") == 0
-        assert not engine.snapshot().halted
