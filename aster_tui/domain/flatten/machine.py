@@ -10,32 +10,27 @@ Nothing is sent twice for the same amount: a leg is closed again only after a re
 last order was answered. Where an answer was lost the nonce is fenced and the order asked for; in one-way mode
 ``reduceOnly`` bounds what a late order can still do, in hedge mode nothing is sent until it is certain.
 
-Times are whole ms of one clock that never goes back; the caller gives them. A tick counts what happened, so
-that a reading begun before a change is never taken for news of it.
+Times are whole ms of one clock that never goes back; the caller gives them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from itertools import islice
 
+from aster_tui.domain.flatten.blotter import Blotter
 from aster_tui.domain.flatten.doubts import Doubts
 from aster_tui.domain.flatten.legs import Legs
 from aster_tui.domain.flatten.orders import OpenOrders
 from aster_tui.domain.flatten.parts import MOST_PARTS, Leg, parts_of
+from aster_tui.domain.flatten.proof import Proof
 from aster_tui.domain.flatten.standing import Standing
 from aster_tui.domain.flatten.steps import (
-    NEVER_PLACED,
-    REFUSED,
-    UNKNOWN,
-    UNSENT,
     AccountFlat,
     AskClose,
     CancelOrders,
     Close,
     CloseAnswer,
-    CloseMade,
     Failure,
     FenceNonce,
     LegKey,
@@ -95,13 +90,11 @@ class Flatten:
     ) -> None:
         self._symbols, self._rules, self._thorough = symbols, rules, thorough
         self._began = now
-        self._tick = self._numbers = 0
-        self._legs = Legs()
-        self._made: dict[int, CloseMade] = {}
+        self._numbers = 0
+        self._legs, self._blotter, self._proof = Legs(), Blotter(), Proof()
         self._begun: dict[int, int] = {}
         self._doubts, self._orders = Doubts(), OpenOrders()
         self._before: set[LegKey] = set()
-        self._changed = self._verify_since = self._clean = 0
         self._standing = Standing(deadline, patience_ms)
         self._why = ""
         self._final_at: int | None = None
@@ -147,7 +140,7 @@ class Flatten:
 
     def _pass_time(self, now: int) -> None:
         if self._doubts.settled_strays(now):
-            self._mutated()
+            self._proof.mutated()
         if self._final_at is None and (over := self._standing.over(now)):
             self._finish(now, over)
         if self._final_at is None and not self._standing.heard and now >= self._began + UNREACHABLE_MS:
@@ -176,7 +169,7 @@ class Flatten:
                 close = Close(self._number(now), *leg.key, leg.side, quantity, price, leg.mark)
                 closes.append(close)
                 leg.in_flight.add(close.number)
-                self._made[close.number] = CloseMade(close)
+                self._blotter.add(close)
         most = self._standing.batch
         batches = [closes[at : at + most] for at in range(0, len(closes), most)]
         return [SendCloses(self._number(now), tuple(batch)) for batch in batches]
@@ -192,27 +185,28 @@ class Flatten:
             if not leg.in_flight:
                 positions = max(positions, leg.changed)
         if self._final_at is not None and not self._in_flight:
-            since = max(self._final_since, self._changed)
+            since = max(self._final_since, self._proof.changed)
             positions, orders = max(positions, since), max(orders, since)
         apart: tuple[str, ...] = ()
         if self._expects_flat(now):
-            positions, orders = max(positions, self._verify_since), max(orders, self._verify_since)
+            since = self._proof.since
+            positions, orders = max(positions, since), max(orders, since)
             apart = self._apart() if self._final_at is None else ()
         steps: list[Step] = []
         if self._legs.reading.wanted(positions, now):
             steps.append(ReadPositions(self._number(now)))
-            self._legs.reading.begin(steps[-1].number, self._ticked(), now)
+            self._legs.reading.begin(steps[-1].number, self._proof.ticked(), now)
         if self._orders.reading.wanted(orders, now):
             symbols = apart or tuple(sorted(self._symbols) if len(self._symbols) <= MOST_APART else ())
             symbols = () if self._orders.apart_refused else symbols
             steps.append(ReadOrders(self._number(now), symbols))
-            self._orders.reading.begin(steps[-1].number, self._ticked(), now)
+            self._orders.reading.begin(steps[-1].number, self._proof.ticked(), now)
         return steps
 
     def _apart(self) -> tuple[str, ...]:
         """The symbols whose orders are enough for a first verification; empty for all. Those that had orders,
         or else positions: the second one reads all."""
-        if self._thorough or self._clean or self._symbols or not self._orders.known:
+        if self._thorough or self._proof.clean or self._symbols or not self._orders.known:
             return ()
         touched = self._orders.touched or {leg.symbol for leg in self._legs}
         return tuple(sorted(touched)) if len(touched) <= MOST_APART else ()
@@ -228,7 +222,7 @@ class Flatten:
         self._strays_until = now
         for stray in strays:
             self._doubts.stray(stray, now)
-            self._mutated()
+            self._proof.mutated()
 
     def positions(self, step: ReadPositions, answer: Sequence[Position] | Failure, now: int) -> None:
         """Positions were read, or not."""
@@ -245,7 +239,7 @@ class Flatten:
         if first:
             self._before |= told.keys()
         if told:
-            self._clean = 0
+            self._proof.disproved()
         self._verified()
 
     def orders(self, step: ReadOrders, answer: Sequence[Order] | Failure, now: int) -> None:
@@ -260,7 +254,7 @@ class Flatten:
         if self._orders.reading.answered(step.number):
             self._orders.told([o for o in answer if self._in_scope(o.symbol)], step.symbols)
             if self._orders.open:
-                self._clean = 0
+                self._proof.disproved()
             self._verified()
 
     def closed(
@@ -279,7 +273,7 @@ class Flatten:
             expires_at: when they cannot arrive any more.
         """
         answers = [answer] * len(step.closes) if isinstance(answer, Failure) else answer
-        self._mutated()
+        self._proof.mutated()
         if isinstance(answer, Failure):
             self._standing.failed(answer, now, orders=True)
         else:
@@ -290,26 +284,24 @@ class Flatten:
         for close, one in zip(step.closes, answers, strict=True):
             leg = self._legs[close.leg]
             leg.in_flight.discard(close.number)
-            leg.changed = self._tick
+            leg.changed = self._proof.tick
             if isinstance(one, Order):
                 self._took(leg, close, one, now)
-            elif one.kind == "unknown":
+                continue
+            self._blotter.failed(close, one)
+            if one.kind == "unknown":
                 lost.append(close)
                 leg.trouble = one.words
-                self._made[close.number] = replace(self._made[close.number], status=UNKNOWN, words=one.words)
-            else:
-                status = UNSENT if one.kind == "unsent" else REFUSED
-                self._made[close.number] = replace(self._made[close.number], status=status, words=one.words)
-                if one.kind == "refused":
-                    leg.refused(close, one, now)
-                elif one.kind != "limited":
-                    leg.wait(now, one.words)
+            elif one.kind == "refused":
+                leg.refused(close, one, now)
+            elif one.kind != "limited":
+                leg.wait(now, one.words)
         if lost:
             self._doubts.lost(nonce, expires_at, lost, now)
 
     def _took(self, leg: Leg, close: Close, order: Order, now: int) -> None:
         """The exchange has a closing order."""
-        self._note(close, order)
+        self._blotter.told(close, order)
         if not order.final:
             self._doubts.rests(close, order, now)
             return
@@ -320,18 +312,18 @@ class Flatten:
     def cancelled(self, step: CancelOrders, answer: Sequence[Order | Failure] | Failure, now: int) -> None:
         """Cancels were answered, each in its place, or not at all."""
         answers = [answer] * len(step.order_ids) if isinstance(answer, Failure) else answer
-        self._mutated()
+        self._proof.mutated()
         if isinstance(answer, Failure):
             self._standing.failed(answer, now)
         else:
             self._standing.answered()
         moved = False
         for order_id, one in zip(step.order_ids, answers, strict=True):
-            moved |= self._orders.answered(order_id, one, self._tick, now)
+            moved |= self._orders.answered(order_id, one, self._proof.tick, now)
         if moved:
             # It may have filled before it was cancelled.
             for leg in self._legs.of(step.symbol):
-                leg.changed = self._tick
+                leg.changed = self._proof.tick
 
     def fenced(self, step: FenceNonce, answer: FenceAnswer | Failure, now: int) -> None:
         """A noop was answered."""
@@ -339,7 +331,7 @@ class Flatten:
             self._standing.failed(answer, now)
         never, legs = self._doubts.fenced(step.nonce, answer, now)
         for close in never:
-            self._made[close.number] = replace(self._made[close.number], status=NEVER_PLACED)
+            self._blotter.never_placed(close)
         self._settled(legs)
 
     def asked(self, step: AskClose, answer: Order | Failure | None, now: int) -> None:
@@ -349,10 +341,10 @@ class Flatten:
         close = step.close
         known = self._doubts.asked(close, answer, self._begun[step.number], now)
         if isinstance(known, Order):
-            self._note(close, known)
+            self._blotter.told(close, known)
             self._settled({close.leg} if known.final else ())
         elif known is False:
-            self._made[close.number] = replace(self._made[close.number], status=NEVER_PLACED)
+            self._blotter.never_placed(close)
             self._settled({close.leg})
 
     def clock(self, step: MeasureClock, answer: Failure | None, now: int) -> None:
@@ -361,34 +353,18 @@ class Flatten:
 
     # What follows
 
-    def _note(self, close: Close, order: Order) -> None:
-        self._made[close.number] = replace(
-            self._made[close.number],
-            status=order.status,
-            executed=order.executed,
-            average_price=order.average_price,
-            order_id=order.order_id,
-            words="",
-        )
-
     def _settled(self, legs: Iterable[LegKey]) -> None:
         """What was in doubt of these legs is certain: they are to be read again."""
         touched = [*legs]
         if touched:
-            self._mutated()
+            self._proof.mutated()
         for key in touched:
-            self._legs[key].changed = self._tick
-
-    def _mutated(self) -> None:
-        """Something changed: what was verified before it counts no more."""
-        self._changed = self._verify_since = self._ticked()
-        self._clean = 0
+            self._legs[key].changed = self._proof.tick
 
     def _verified(self) -> None:
         """Count a verification when both readings, begun after the last change, showed nothing."""
-        if self._both_told >= self._verify_since and self._quiet:
-            self._clean += 1
-            self._verify_since = self._ticked()
+        if self._quiet:
+            self._proof.read(self._both_told)
 
     @property
     def _in_flight(self) -> bool:
@@ -406,7 +382,7 @@ class Flatten:
 
     def _expects_flat(self, now: int) -> bool:
         """Whether the next reading may show nothing: then both kinds are read at once."""
-        if self._clean >= 2:
+        if self._proof.complete:
             return False
         if not self._legs.known or not self._orders.known or self._orders.open or self._in_flight:
             return False
@@ -430,15 +406,15 @@ class Flatten:
     def _finish(self, now: int, why: str) -> None:
         if self._final_at is None:
             self._final_at, self._why = now, why
-            self._final_since = self._ticked()
+            self._final_since = self._proof.ticked()
 
     def _look_for_the_end(self, now: int) -> None:
-        if self._clean >= 2 and not self._doubts and not self._in_flight and now >= self._strays_until:
+        if self._proof.complete and not self._doubts and not self._in_flight and now >= self._strays_until:
             self._end = "flat"
             return
         if self._final_at is None:
             return
-        read = self._both_told >= max(self._final_since, self._changed)
+        read = self._both_told >= max(self._final_since, self._proof.changed)
         waits = self._in_flight or self._doubts or self._quiet or not read
         if self._standing.barred and not self._legs.known:
             waits = self._in_flight  # its readings are refused, too
@@ -455,10 +431,6 @@ class Flatten:
         self._begun[self._numbers] = now
         return self._numbers
 
-    def _ticked(self) -> int:
-        self._tick += 1
-        return self._tick
-
     # What to show
 
     @property
@@ -474,7 +446,7 @@ class Flatten:
     @property
     def verified(self) -> int:
         """How often in a row the exchange said that nothing is open."""
-        return self._clean
+        return self._proof.clean
 
     def report(self) -> AccountFlat:
         """How far it is."""
@@ -486,8 +458,8 @@ class Flatten:
             positions_before=len(self._before),
             orders_cancelled=self._orders.cancelled,
             rounds=max((leg.rounds for leg in self._legs), default=0),
-            verified=self._clean,
-            closes=tuple(self._made.values()),
+            verified=self._proof.clean,
+            closes=self._blotter.made,
             remaining=tuple(Remaining(*leg.key, leg.quantity, leg.trouble) for leg in left),
             open_orders=len(self._orders.open),
             orders_left=tuple(self._orders.open.values()),
@@ -497,7 +469,7 @@ class Flatten:
     def _phase(self) -> Phase:
         if self._end is not None:
             return self._end
-        if not self._legs.known and not self._made:
+        if not self._legs.known and not self._blotter:
             return "reading"
         if any(leg.quantity or leg.in_flight for leg in self._legs):
             return "closing"
