@@ -111,8 +111,13 @@ def split_quantity(quantity: Decimal, rules: SymbolRules) -> tuple[Decimal, ...]
     a quantity of zero gives no part at all.
     """
     step = rules.market_step_size or rules.step_size
-    whole = round_down(abs(quantity), step)
-    largest = round_down(rules.market_max_quantity or rules.max_quantity, step)
+    return in_parts(abs(quantity), step, rules.market_max_quantity or rules.max_quantity)
+
+
+def in_parts(quantity: Decimal, step: Decimal, most: Decimal) -> tuple[Decimal, ...]:
+    """Cut a quantity into parts of at most ``most`` each, without a limit where that is 0; all are rounded
+    down to the step, and less than a step gives no part at all."""
+    whole, largest = round_down(quantity, step), round_down(most, step)
     parts: list[Decimal] = []
     while whole > 0:
         part = min(whole, largest) if largest > 0 else whole

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_DOWN, Decimal
 
 from aster_tui.domain.flatten.steps import Close, Failure, LegKey
-from aster_tui.domain.symbols import SymbolRules, round_down, round_up, split_quantity
+from aster_tui.domain.symbols import SymbolRules, in_parts, round_down, round_up, split_quantity
 from aster_tui.domain.trading import TRIGGERED_TYPES, ZERO, Order, PositionSide, Side
 
 #: The market is out of bounds: a limit inside them may still fill.
@@ -197,17 +197,17 @@ def parts_of(leg: Leg, rules: Mapping[str, SymbolRules] | None) -> Iterable[tupl
     known = (rules or {}).get(leg.symbol)
     quantity = abs(leg.quantity)
     if known is None:
-        for part in _split(quantity, ZERO, leg.most or quantity):
+        for part in in_parts(quantity, ZERO, leg.most or quantity) or (quantity,):
             yield part, None
         return
     price = band_price(leg, known)
     if leg.limit and price is not None:
-        for part in _split(quantity, known.step_size, leg.most or known.max_quantity):
+        for part in in_parts(quantity, known.step_size, leg.most or known.max_quantity) or (quantity,):
             yield part, price
         return
     market = split_quantity(quantity, known)
     if leg.most:
-        market = _split(quantity, known.market_step_size or known.step_size, leg.most)
+        market = in_parts(quantity, known.market_step_size or known.step_size, leg.most) or (quantity,)
     if market:
         for part in market:
             yield part, None
@@ -232,15 +232,3 @@ def band_price(leg: Leg, rules: SymbolRules) -> Decimal | None:
     price = round_down(leg.mark * (up - (up - 1) * inside), rules.tick_size)
     price = max(price, rules.min_price)
     return min(price, rules.max_price) if rules.max_price else price
-
-
-def _split(quantity: Decimal, step: Decimal, most: Decimal) -> tuple[Decimal, ...]:
-    whole, largest = round_down(quantity, step), round_down(most, step)
-    if whole <= 0:
-        return (quantity,)
-    parts: list[Decimal] = []
-    while whole > 0:
-        part = min(whole, largest) if largest > 0 else whole
-        parts.append(part)
-        whole -= part
-    return tuple(parts)
