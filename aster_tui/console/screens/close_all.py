@@ -13,9 +13,10 @@ from aster_tui.console import format as fmt
 from aster_tui.console.acting import newest_close_all
 from aster_tui.console.actions import cannot_act
 from aster_tui.console.screens.close_all_text import plan_text, progress_text
-from aster_tui.console.screens.dialog import Dialog, Keys
+from aster_tui.console.screens.dialog import Dialog
 from aster_tui.console.screens.words import hidden_words, named
 from aster_tui.console.widgets.field import Field
+from aster_tui.console.widgets.line import Line
 from aster_tui.domain.closing import plan_close
 from aster_tui.domain.commands import CloseAll
 from aster_tui.domain.views import RequestView
@@ -114,7 +115,7 @@ class CloseAllPanel(Dialog):
 
     def parts(self) -> ComposeResult:
         """The scope and the word."""
-        yield Keys(self._keys_line(), id="keys")
+        yield Line(self._keys_line(), id="keys")
         yield Field(longest=20, id="word")
 
     def follow(self) -> None:
@@ -123,7 +124,7 @@ class CloseAllPanel(Dialog):
         view = self.progress
         if view is not None and view.state != "running" and self._said.plain.startswith(CLOSING):
             self.tell("")  # it is over, and the text says how
-        for keys in self.query("#keys").results(Keys):
+        for keys in self.query("#keys").results(Line):
             keys.say(self._keys_line())
 
     def _why_not(self) -> str:

@@ -10,8 +10,9 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from aster_tui.console.screens.dialog import Dialog, Keys
+from aster_tui.console.screens.dialog import Dialog
 from aster_tui.console.widgets.field import Field
+from aster_tui.console.widgets.line import Line
 from aster_tui.domain.commands import SetLock
 
 if TYPE_CHECKING:
@@ -60,14 +61,14 @@ class Confirm(Dialog):
             line.append("type ", style=styles["dim"])
             line.append(self._word, style=styles["strong"])
             line.append(f" and enter: {self._does}", style=styles["dim"])
-            yield Keys(line, id="keys")
+            yield Line(line, id="keys")
             yield Field(longest=max(40, len(self._word) + 1), id="word")
             return
         line.append(" ▸ Cancel ◂ ", style=styles["tab"])
         line.append("  esc     ", style=styles["dim"])
         line.append(self._key, style=styles["strong"])
         line.append(f" {self._does}", style=styles["dim"])
-        yield Keys(line, id="keys")
+        yield Line(line, id="keys")
 
     def on_mount(self) -> None:
         """The focus: the word, or Cancel."""

@@ -9,7 +9,6 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
-from textual.widget import Widget
 from textual.widgets import Static
 
 from aster_tui.console import terminal
@@ -145,21 +144,3 @@ class Dialog(ActingScreen):
         """Scroll the text by what is seen of it."""
         body = self.query_one("#body")
         body.scroll_relative(y=by * max(1, body.size.height - 1), animate=False)
-
-
-class Keys(Widget):
-    """One line of keys under a dialog, cut at the edge."""
-
-    def __init__(self, text: Text, *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self._text = text
-
-    def say(self, text: Text) -> None:
-        """Other keys."""
-        if text != self._text or text.spans != self._text.spans:
-            self._text = text
-            self.refresh()
-
-    def render(self) -> Text:
-        """The keys."""
-        return self._text

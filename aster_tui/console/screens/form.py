@@ -13,7 +13,8 @@ from textual.widgets import Static
 
 from aster_tui.console.actions import NOT_ARMED, Context, cannot_act
 from aster_tui.console.screens.confirm import Confirm
-from aster_tui.console.screens.dialog import Dialog, Keys
+from aster_tui.console.screens.dialog import Dialog
+from aster_tui.console.widgets.line import Line
 from aster_tui.domain.commands import Asked, adds_risk
 
 
@@ -70,7 +71,7 @@ class Form(Dialog):
         for key, words in self.keys():
             line.append(key, style=self.styles_of["strong"])
             line.append(f" {words}   ", style=self.styles_of["dim"])
-        yield Keys(line, id="keys")
+        yield Line(line, id="keys")
 
     def on_input_changed(self) -> None:
         """Each letter."""

@@ -12,10 +12,11 @@ from textual.app import ComposeResult
 from aster_tui.console import format as fmt
 from aster_tui.console.acting import request_of
 from aster_tui.console.actions import cannot_write
-from aster_tui.console.screens.dialog import Dialog, Keys
+from aster_tui.console.screens.dialog import Dialog
 from aster_tui.console.screens.form import why_not
 from aster_tui.console.screens.words import answer_words, hidden_words, position_line, where
 from aster_tui.console.widgets.field import Field
+from aster_tui.console.widgets.line import Line
 from aster_tui.console.widgets.picker import Picker
 from aster_tui.domain.commands import CancelRequest, Preflight, SetMode
 from aster_tui.domain.views import AgentView, PositionView, RequestView
@@ -134,7 +135,7 @@ class RealDialog(Dialog):
         line = Text.assemble(("type ", styles["dim"]))
         line.append(self._word, style=styles["strong"])
         line.append(" and enter: real money from then on", style=styles["dim"])
-        yield Keys(line, id="keys")
+        yield Line(line, id="keys")
         yield Field(longest=LONGEST_NAME, id="word")
 
     def on_input_submitted(self, event: Field.Submitted) -> None:
@@ -262,7 +263,7 @@ class PaperDialog(Dialog):
             line.append(f" {does}    ", style=styles["dim"])
         if self._several:
             line.append("and enter", style=styles["dim"])
-        yield Keys(line, id="keys")
+        yield Line(line, id="keys")
         if self._several:
             yield Field(longest=20, id="word")
 

@@ -17,7 +17,7 @@ from aster_tui.console import format as fmt
 from aster_tui.console.acting import request_of
 from aster_tui.console.actions import NOT_ARMED, cannot_act
 from aster_tui.console.screens.confirm import Confirm
-from aster_tui.console.screens.dialog import Dialog, Keys
+from aster_tui.console.screens.dialog import Dialog
 from aster_tui.console.screens.ticket_text import (
     called,
     examined_text,
@@ -28,6 +28,7 @@ from aster_tui.console.screens.ticket_text import (
 from aster_tui.console.screens.words import answer_words, where
 from aster_tui.console.widgets.choice import Choice
 from aster_tui.console.widgets.field import Field
+from aster_tui.console.widgets.line import Line
 from aster_tui.console.widgets.symbol_field import SymbolField
 from aster_tui.domain.commands import PlaceOrder, adds_risk
 from aster_tui.domain.symbols import plain
@@ -94,7 +95,7 @@ class TicketScreen(Dialog):
                 with VerticalScroll(id="body", can_focus=False):
                     yield Static(id="text")
             yield Static(id="said")
-            yield Keys(self._keys(), id="keys")
+            yield Line(self._keys(), id="keys")
 
     def _rows(self) -> ComposeResult:
         start = self._start

@@ -9,9 +9,9 @@ from textual.widget import Widget
 class Line(Widget):
     """A line; :meth:`say` changes it without a new layout."""
 
-    def __init__(self, *, id: str) -> None:
+    def __init__(self, text: Text | None = None, *, id: str) -> None:
         super().__init__(id=id)
-        self._text = Text()
+        self._text = Text() if text is None else text
 
     @property
     def text(self) -> str:
