@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 
 import structlog
 
@@ -16,6 +15,7 @@ from aster_tui.domain.commands import Command
 from aster_tui.domain.recording import RecordingError
 from aster_tui.domain.replay import Player, Tape
 from aster_tui.domain.views import FleetSnapshot
+from aster_tui.engine.published import Published
 
 log = structlog.get_logger(__name__)
 
@@ -25,10 +25,11 @@ AT_ONCE = 500
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 
-class Replay:
+class Replay(Published):
     """Plays a tape. The controls may be used from any thread; what comes of them is in the snapshot."""
 
     def __init__(self, tape: Tape, *, at: int | None = None) -> None:
+        super().__init__(FleetSnapshot(network=tape.header.network, read_only=True))
         self._tape = tape
         self._player = Player(tape)
         self._wake = threading.Condition()
@@ -37,8 +38,6 @@ class Replay:
         self._under_way: tuple[str, int] | None = None
         self._stopped = False
         self._thread: threading.Thread | None = None
-        self._snapshot = FleetSnapshot(network=tape.header.network, read_only=True)
-        self._subscribers: list[Callable[[], None]] = []
         self.failure: str | None = None
         self.paused = False
         self.speed = 1.0
@@ -46,19 +45,6 @@ class Replay:
         self.progress: int | None = None
 
     # An engine's port
-
-    def snapshot(self) -> FleetSnapshot:
-        """The fleet at the moment that is shown."""
-        return self._snapshot
-
-    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Have ``callback`` called after each new snapshot. Returns the way out."""
-        self._subscribers = [*self._subscribers, callback]
-
-        def unsubscribe() -> None:
-            self._subscribers = [c for c in self._subscribers if c is not callback]
-
-        return unsubscribe
 
     def submit(self, command: Command) -> None:
         """What was can not be changed."""
@@ -175,7 +161,7 @@ class Replay:
             return
         if self._advance(self._tape.first_after(at)):
             player.at = at
-            self._publish()
+            self._publish(player.snapshot())
 
     def _go(self, kind: str, goal: int) -> None:
         player = self._player
@@ -187,7 +173,7 @@ class Replay:
             player.at = goal
         else:
             player.at = self._tape.time(position - 1) if position else self._tape.start
-        self._publish()
+        self._publish(player.snapshot())
 
     def _advance(self, position: int) -> bool:
         """Apply up to a position. False when something else was wished for meanwhile."""
@@ -198,16 +184,8 @@ class Replay:
                 player.at = self._tape.time(player.position - 1)
                 self.progress = (player.position - begun) * 100 // max(1, position - begun)
                 if self._goal is not None or self._stopped:
-                    self._publish()
+                    self._publish(player.snapshot())
                     return False
         finally:
             self.progress = None
         return True
-
-    def _publish(self) -> None:
-        self._snapshot = self._player.snapshot()
-        self._notify()
-
-    def _notify(self) -> None:
-        for callback in self._subscribers:
-            callback()

@@ -18,6 +18,7 @@ import structlog
 
 from aster_tui.domain.commands import Command
 from aster_tui.domain.views import FleetSnapshot
+from aster_tui.engine.published import Published
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +40,7 @@ class Body(Protocol):
         """Whether something runs that must not be broken off."""
 
 
-class EngineThread:
+class EngineThread(Published):
     """Starts, feeds and stops an engine body on a thread of its own.
 
     Args:
@@ -49,9 +50,8 @@ class EngineThread:
     """
 
     def __init__(self, make: Callable[[], Awaitable[Body]], first: FleetSnapshot) -> None:
+        super().__init__(first)
         self._make = make
-        self._snapshot = first
-        self._subscribers: list[Callable[[], None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
         self._body: Body | None = None
@@ -60,19 +60,6 @@ class EngineThread:
         self._thread: threading.Thread | None = None
         self._stopping = False
         self.failure: str | None = None
-
-    def snapshot(self) -> FleetSnapshot:
-        """The newest snapshot. Cheap, from any thread."""
-        return self._snapshot
-
-    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Have ``callback`` called, on the engine's thread, after each new snapshot. Returns the way out."""
-        self._subscribers = [*self._subscribers, callback]
-
-        def unsubscribe() -> None:
-            self._subscribers = [c for c in self._subscribers if c is not callback]
-
-        return unsubscribe
 
     def submit(self, command: Command) -> None:
         """Hand a command to the engine, from any thread. Commands given before the start are kept."""
@@ -150,14 +137,3 @@ class EngineThread:
         for command in early:
             body.submit(command)
         await body.run(self._publish)
-
-    def _publish(self, snapshot: FleetSnapshot) -> None:
-        self._snapshot = snapshot
-        self._notify()
-
-    def _notify(self) -> None:
-        for callback in self._subscribers:
-            try:
-                callback()
-            except Exception:  # one broken listener must not silence the others or the feeds
-                log.exception("a listener failed")
