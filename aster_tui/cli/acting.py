@@ -3,41 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
-from aster_tui.exits import USAGE
+from aster_tui.cli.options import confirmed, documented, of_agent, of_agents, settings_of
 
 if TYPE_CHECKING:
-    from aster_tui.config import Settings
     from aster_tui.domain.views import TradingState
 
-F = TypeVar("F", bound=Callable[..., Any])
 TYPES = ("market", "limit", "stop-market", "take-profit-market", "trailing-stop-market")
-
-
-def settings_of(context: click.Context, **flags: Any) -> Settings:
-    """The settings in force, or one line on stderr and exit code 2."""
-    from aster_tui import config
-
-    try:
-        return config.load({**(context.find_root().obj or {}), **flags})
-    except config.SettingsError as error:
-        click.echo(f"aster-tui: {error}", err=True)
-        sys.exit(USAGE)
-
-
-def confirmed(command: F) -> F:
-    """The options of a command that changes something."""
-    command = click.option("--json", "as_json", is_flag=True, help="One JSON document.")(command)
-    return click.option("--yes", is_flag=True, help="Do not ask; needed without a terminal.")(command)
-
-
-def of_agent(command: F) -> F:
-    """The option that names the agent."""
-    return click.option("--agent", required=True, metavar="NAME")(command)
 
 
 @click.command()
@@ -172,8 +147,8 @@ def mode(
 
 
 @click.command()
-@click.option("--agent", "agents", multiple=True, metavar="NAME", help="Only this agent (repeatable).")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@of_agents
+@documented
 @click.pass_context
 def doctor(context: click.Context, agents: tuple[str, ...], as_json: bool) -> None:
     """Preflight: clock, reachability, keys, signature, a test order, MongoDB, permissions."""
@@ -183,10 +158,10 @@ def doctor(context: click.Context, agents: tuple[str, ...], as_json: bool) -> No
 
 
 @click.command()
-@click.option("--agent", "agents", multiple=True, metavar="NAME", help="Only this agent (repeatable).")
+@of_agents
 @click.option("--reason", default="", metavar="TEXT")
 @click.option("--reducing", is_flag=True, help="Let agents still make positions smaller.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@documented
 @click.pass_context
 def halt(context: click.Context, agents: tuple[str, ...], reason: str, reducing: bool, as_json: bool) -> None:
     """Kill switch: no new risk until a person resumes."""
@@ -194,9 +169,9 @@ def halt(context: click.Context, agents: tuple[str, ...], reason: str, reducing:
 
 
 @click.command()
-@click.option("--agent", "agents", multiple=True, metavar="NAME", help="Only this agent (repeatable).")
+@of_agents
 @click.option("--reason", default="", metavar="TEXT", help="Why it is safe; it is recorded.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@documented
 @click.pass_context
 def resume(context: click.Context, agents: tuple[str, ...], reason: str, as_json: bool) -> None:
     """Let trading go on after a halt, with a reason."""
@@ -216,7 +191,7 @@ def _set_trading(
 @click.option("--agent", default=None, metavar="NAME", help="Only this agent's.")
 @click.option("--follow", is_flag=True, help="Go on until it is interrupted; with --json one per line.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=200, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@documented
 @click.pass_context
 def log(
     context: click.Context, kind: str, agent: str | None, follow: bool, limit: int, as_json: bool

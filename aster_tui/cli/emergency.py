@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from aster_tui.cli.acting import confirmed, settings_of
+from aster_tui.cli.options import confirmed, documented, settings_of
 from aster_tui.domain.drill import INCIDENTS, Incident
 
 
@@ -47,7 +47,7 @@ def close_all(
 @click.option(
     "--seed", type=click.IntRange(0), default=1, show_default=True, help="Same seed, same positions."
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@documented
 @click.pass_context
 def drill(
     context: click.Context, incident: Incident, accounts: int, positions: int, seed: int, as_json: bool

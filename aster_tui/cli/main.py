@@ -10,8 +10,9 @@ from typing import NoReturn
 import click
 
 from aster_tui import __version__
-from aster_tui.cli.acting import COMMANDS, settings_of
+from aster_tui.cli.acting import COMMANDS
 from aster_tui.cli.emergency import EMERGENCY
+from aster_tui.cli.options import documented, of_agents, settings_of
 from aster_tui.exits import FAILED
 
 
@@ -98,7 +99,7 @@ def replay(context: click.Context, file: Path, at: str | None, as_json: bool) ->
 
 
 @main.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@documented
 @click.option("--timeout", type=click.FloatRange(1, 120), default=10, show_default=True, help="Seconds.")
 @click.pass_context
 def status(context: click.Context, as_json: bool, timeout: float) -> None:
@@ -110,8 +111,8 @@ def status(context: click.Context, as_json: bool, timeout: float) -> None:
 
 
 @main.command()
-@click.option("--agent", "agents", multiple=True, metavar="NAME", help="Only this agent (repeatable).")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@of_agents
+@documented
 @click.option("--timeout", type=click.FloatRange(1, 300), default=30, show_default=True, help="Seconds.")
 @click.pass_context
 def sync(context: click.Context, agents: tuple[str, ...], as_json: bool, timeout: float) -> None:
@@ -122,7 +123,7 @@ def sync(context: click.Context, agents: tuple[str, ...], as_json: bool, timeout
 
 
 @main.command()
-@click.option("--agent", "agents", multiple=True, metavar="NAME", help="Only this agent (repeatable).")
+@of_agents
 @click.pass_context
 def worker(context: click.Context, agents: tuple[str, ...]) -> None:
     """Carry out queued decisions, without a screen, until it is stopped."""
@@ -139,7 +140,7 @@ def worker(context: click.Context, agents: tuple[str, ...]) -> None:
 @click.option("--leverage", type=int, metavar="L")
 @click.option("--stop-loss", type=float, metavar="P")
 @click.option("--profit-target", type=float, metavar="P")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@documented
 @click.pass_context
 def decide(
     context: click.Context,
@@ -166,7 +167,7 @@ def keys() -> None:
 @keys.command("import")
 @click.argument("agent")
 @click.option("--password-file", metavar="FILE", help="Its first line; the file must be yours alone.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@documented
 @click.pass_context
 def keys_import(context: click.Context, agent: str, password_file: str | None, as_json: bool) -> None:
     """Read an agent's private key (from the terminal or standard input) into a keystore."""
@@ -176,7 +177,7 @@ def keys_import(context: click.Context, agent: str, password_file: str | None, a
 
 
 @keys.command("list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@documented
 @click.pass_context
 def keys_list(context: click.Context, as_json: bool) -> None:
     """The keystores there are, with their signers."""
@@ -186,8 +187,8 @@ def keys_list(context: click.Context, as_json: bool) -> None:
 
 
 @keys.command("check")
-@click.option("--agent", "agents", multiple=True, metavar="NAME", help="Only this agent (repeatable).")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@of_agents
+@documented
 @click.pass_context
 def keys_check(context: click.Context, agents: tuple[str, ...], as_json: bool) -> None:
     """Open each agent's key and compare it with the configured signer."""
@@ -209,7 +210,7 @@ def completion(shell: str) -> None:
 
 
 @main.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@documented
 @click.pass_context
 def paths(context: click.Context, as_json: bool) -> None:
     """Where settings, state, logs and styles are."""
