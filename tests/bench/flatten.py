@@ -18,18 +18,15 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from aster_tui.aster.nonces import NonceSource
-from aster_tui.aster.orders import OrderRequest
 from aster_tui.aster.signing import Signer
 from aster_tui.aster.trader import Trader
 from aster_tui.aster.venue import Venue, Wallet
 from aster_tui.domain.keys import PrivateKey
-from aster_tui.domain.symbols import round_down, round_up
-from aster_tui.domain.trading import Position
+from aster_tui.engine.flatten.drill import resting_order
 
 ACCOUNTS, POSITIONS, ORDERS, LATENCY_MS = 20, 5, 3, 50
 
@@ -79,27 +76,8 @@ async def _rest_all(ready: dict[str, Any]) -> None:
         rules = (await client.exchange_info()).rules
         held = (await client.positions())[:ORDERS]
         for number, position in enumerate(held):
-            await client.place_order(_order(number, position, rules[position.symbol]))
+            await client.place_order(resting_order(number, position, rules[position.symbol]))
         await client.aclose()
-
-
-def _order(number: int, position: Position, rules: Any) -> OrderRequest:
-    name, mark = f"rest-{number}-{os.urandom(4).hex()}", position.mark_price
-    if number == 0:
-        side: Any = "SELL" if position.quantity > 0 else "BUY"
-        stop = round_down(mark * Decimal("0.9" if side == "SELL" else "1.1"), rules.tick_size)
-        return OrderRequest(
-            position.symbol,
-            side,
-            "STOP_MARKET",
-            name,
-            quantity=abs(position.quantity),
-            stop_price=stop,
-            reduce_only=True,
-        )
-    price = round_down(mark * Decimal("0.9"), rules.tick_size)
-    quantity = round_up(Decimal(10) / price, rules.step_size)
-    return OrderRequest(position.symbol, "BUY", "LIMIT", name, quantity=quantity, price=price)
 
 
 def _close_all(ready: dict[str, Any]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from aster_tui.aster.trader import Trader
 from aster_tui.aster.venue import Venue, Wallet
 from aster_tui.domain.drill import FAULTS, LATENCY_MS, Drill, Incident, as_data, from_data
 from aster_tui.domain.keys import PrivateKey
-from aster_tui.domain.symbols import round_down, round_up
+from aster_tui.domain.symbols import SymbolRules, round_down, round_up
 from aster_tui.domain.trading import Position, Side
 from aster_tui.engine.clock import now_ms
 
@@ -212,7 +212,7 @@ class _Ground:
             rules = (await client.exchange_info()).rules
             held = (await client.positions())[:2]
             for number, position in enumerate(held):
-                await client.place_order(_order(number, position, rules[position.symbol]))
+                await client.place_order(resting_order(number, position, rules[position.symbol]))
         finally:
             await client.aclose()
         return len(held)
@@ -318,7 +318,9 @@ class _Ground:
             yield f"mongodb://127.0.0.1:{server.getsockname()[1]}/asterroyale"
 
 
-def _order(number: int, position: Position, rules: Any) -> OrderRequest:
+def resting_order(number: int, position: Position, rules: SymbolRules) -> OrderRequest:
+    """An order that rests beside a position: for the first one (number 0) a stop, else one that adds risk,
+    both too far from the mark to fill."""
     name, mark = f"drill-{number}-{os.urandom(4).hex()}", position.mark_price
     if number == 0:
         side: Side = "SELL" if position.quantity > 0 else "BUY"
