@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 #: A widget that has not taken a key by then is not waited for any longer, nor a dialog that does not stand.
 PATIENCE_SECONDS, STANDS_SECONDS = 0.25, 2.0
+#: More keys than this nobody types ahead: a text was pasted into a terminal that does not say so, or a line
+#: that hung gives everything at once. Such a flood is over when no key came for so long.
+MOST_WAITING, QUIET_SECONDS = 200, 0.5
 
 
 class ActingScreen(ModalScreen[None]):
@@ -49,20 +52,39 @@ class Keyboard:
         self._waiting: list[tuple[events.Key, bool, bool]] = []
         self._came = asyncio.Event()
         self._pressed_on: tuple[Screen[Any], ...] = ()
+        self._flooded_at: float | None = None
         self.held = False
         #: Whether every key that came is done.
         self.idle = True
 
     def takes(self, event: events.Key) -> bool:
-        """Take a key that came, to be done in its turn; False for what cannot wait."""
-        self._key.press(event.key, time.monotonic())
+        """Take a key that came, to be done in its turn, or with a flood not at all; False for what cannot
+        wait."""
+        now = time.monotonic()
+        self._key.press(event.key, now)
         if event.key in self._app.registry.urgent_keys:
             self.held = self._key.repeats
             self._waiting.clear()  # what was typed before was meant for another screen
+            self._flooded_at = None
             return False
+        if self._floods(now):
+            return True
         self.idle = False
         self._waiting.append((event, self._key.repeats, self._key.rapid))
         self._came.set()
+        return True
+
+    def _floods(self, now: float) -> bool:
+        """Whether a key belongs to a flood: of one nothing more is done, for nobody means it key by key."""
+        if self._flooded_at is not None and now - self._flooded_at < QUIET_SECONDS:
+            self._flooded_at = now
+            return True
+        self._flooded_at = None
+        if len(self._waiting) < MOST_WAITING:
+            return False
+        self._waiting.clear()
+        self._flooded_at = now
+        self._app.say("too many keys at once: they were left out; look, then go on")
         return True
 
     async def run(self) -> None:
@@ -73,6 +95,8 @@ class Keyboard:
                 self._came.clear()
                 while self._waiting:
                     await self._stands()
+                    if not self._waiting:  # what cannot wait came meanwhile, or a flood
+                        break
                     event, self.held, rapid = self._waiting.pop(0)
                     if not self.held:
                         self._pressed_on = tuple(self._app.screen_stack)
