@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rich.text import Text
 
@@ -18,6 +18,9 @@ SHORT_FEEDS = {"exchange": "exch", "marks": "mark", "streams": "user", "mongo": 
 
 #: Six tabs have to fit into 80 columns.
 SHORT_TABS = {"commands": "log", "operators": "who"}
+
+#: The hint that leads to all the others, and what stands between two.
+LAST_HINT, HINT_GAP = "help", 3
 
 Styles = dict[str, str]
 
@@ -191,20 +194,37 @@ def progress(done: int, total: int, width: int = 10) -> str:
 
 def footer(hints: Sequence[tuple[Action, str]], width: int, styles: Styles, notice: str = "") -> Text:
     """The hints of the focused pane, each with why it is unavailable; a notice takes their place while it
-    lasts, but not that of what cannot wait."""
-    line, urgent = Text(" "), Text()
+    lasts, but not that of what cannot wait.
+
+    What does not fit is left out whole, the last one first; what tells of everything else stays.
+    """
+    urgent, line = _hints((h for h in hints if h[0].everywhere), styles, "alarm"), Text(" ")
+    room = max(0, width - urgent.cell_len - 1)
     if notice:
         line.append(f"{notice} ", style=styles["notice"])
-        hints = [(action, unavailable) for action, unavailable in hints if action.everywhere]
-    for action, unavailable in hints:
-        part, words = (urgent, "alarm") if action.everywhere else (line, "dim")
-        part.append(action.shown, style=styles["dim" if unavailable else "strong"])
-        part.append(f" {action.short or action.title}   ", style=styles["dim" if unavailable else words])
-    urgent.rstrip()
-    line.truncate(max(0, width - urgent.cell_len - 1), overflow="ellipsis", pad=True)
+    else:
+        last = _hints((h for h in hints if h[0].id == LAST_HINT), styles, "dim")
+        for hint in hints:
+            if hint[0].everywhere or hint[0].id == LAST_HINT:
+                continue
+            part = _hints((hint,), styles, "dim")
+            if line.cell_len + part.cell_len + HINT_GAP + last.cell_len > room:
+                break
+            line.append_text(part).append(" " * HINT_GAP)
+        line.append_text(last)
+    line.truncate(room, overflow="ellipsis", pad=True)
     line.append(" ")
     line.append_text(urgent)
     line.truncate(width)
+    return line
+
+
+def _hints(hints: Iterable[tuple[Action, str]], styles: Styles, words: str) -> Text:
+    line = Text()
+    for action, unavailable in hints:
+        line.append(" " * HINT_GAP if line else "")
+        line.append(action.shown, style=styles["dim" if unavailable else "strong"])
+        line.append(f" {action.short or action.title}", style=styles["dim" if unavailable else words])
     return line
 
 

@@ -49,6 +49,17 @@ async def test_numbers_are_aligned_on_their_point() -> None:
         assert len(points) == 1
 
 
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+async def test_hints_are_whole_or_not_there_and_the_way_to_help_stays(width: int) -> None:
+    async with console(Scripted(fleet(errors=0)), (width, 40)) as (app, _):
+        *hints, urgent = line(app, "footer").strip().split("ctrl+x")
+        assert urgent == " CLOSE ALL"
+        shown = "ctrl+x".join(hints).strip().split("   ")
+        known = {f"{a.shown} {a.short or a.title}" for a in ACTIONS if a.hint}
+        assert set(shown) <= known
+        assert shown[-1] == "? help"
+
+
 @pytest.mark.parametrize("width", [80, 120])
 async def test_a_notice_takes_no_place_from_what_cannot_wait(width: int) -> None:
     async with console(Scripted(), (width, 40)) as (app, pilot):
