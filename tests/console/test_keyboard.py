@@ -1,4 +1,4 @@
-"""Keys that come faster than they can be done: what cannot wait comes first, and a flood is nobody's typing."""
+"""Keys that come faster than they can be done: what cannot wait comes first, and a flood is left out."""
 
 from __future__ import annotations
 
