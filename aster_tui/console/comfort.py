@@ -45,6 +45,8 @@ class Comfort:
         for name in theme.PALETTES:
             app.register_theme(theme.theme(name))
         app.set_reactive(App.theme, f"aster-{self.theme}")
+        # The style sheet has not been read yet, but has the colours of the theme that was there before.
+        app.stylesheet.set_variables(app.get_css_variables())
 
     @property
     def styles(self) -> Styles:

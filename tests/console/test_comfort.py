@@ -141,6 +141,18 @@ async def test_a_theme_is_chosen_and_everything_changes_with_it() -> None:
         assert overlay(app)
 
 
+@pytest.mark.parametrize("name", PALETTES)
+async def test_the_theme_to_begin_with_is_everywhere_from_the_first_frame(name: str) -> None:
+    async with console(Scripted(), options=ConsoleOptions(theme=name)) as (app, pilot):
+        ground = app.screen_stack[0].styles.background
+        assert ground.hex.lower() == PALETTES[name]["ground"]
+        strip = pane(app, "agents").render_line(1)
+        assert any(PALETTES[name]["real"] in str(s.style) for s in strip if s.style)
+        await pilot.press("question_mark")
+        frame = app.screen.query_one("#frame")
+        assert frame.styles.background.hex.lower() == PALETTES[name]["panel"]
+
+
 # Real money
 
 
