@@ -86,6 +86,9 @@ def test_modes_and_the_doctor(tmp_path: Path, mongo_uri: str, mongo_database: st
         assert healthy.returncode == 0, healthy
         assert {(c["agent"], c["name"]) for c in checks} >= {("Sniper", "test order"), ("", "clock")}
         assert all({"name", "agent", "ok", "message", "remedy"} == set(c) for c in checks)
+        unknown = run("doctor", "--agent", "Snipper", env=env)
+        assert unknown.returncode == 1
+        assert "Snipper agent: no such agent is known; known are" in unknown.stdout
         sick = run("doctor", "--json", env={**env, "AGENT_CRANE_PRIVATE_KEY": "0x" + "1" * 64})
         bad = [c for c in answered(sick)["checks"] if not c["ok"]]
         assert (sick.returncode, [(c["agent"], c["name"]) for c in bad]) == (1, [("Crane", "key")])

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from aster_tui.console.theme import theme
 from aster_tui.demo.fleet import AGENTS
 from aster_tui.domain.safeguards import RULES
 from tests import rig
@@ -80,6 +81,14 @@ def test_headless_prints_a_status_with_everything_moving(temporary: Path) -> Non
     nothing_is_left(temporary)
 
 
+def liked(folder: Path, monkeypatch: pytest.MonkeyPatch, settings: str) -> None:
+    """The operator's own settings file, and a state folder of their own."""
+    (folder / "aster-tui").mkdir()
+    (folder / "aster-tui" / "settings.toml").write_text(settings)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder))
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
+
+
 def demo_terminal(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> Terminal:
     monkeypatch.setenv("TMPDIR", str(temporary))
     term = Terminal(DEMO)
@@ -90,22 +99,25 @@ def demo_terminal(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> Terminal:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")
 def test_within_ten_seconds_orders_fills_a_refusal_and_drift_are_on_screen(
-    temporary: Path, monkeypatch: pytest.MonkeyPatch
+    temporary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started = time.monotonic()
+    liked(tmp_path, monkeypatch, 'theme = "colour-blind"\n[keys]\n"pane.operators" = "f6"\n')
     term = demo_terminal(temporary, monkeypatch)
     try:
         term.until(lambda text: "FILLED" in text, patience=60)
         term.until(lambda text: "order size" in text, patience=60)
         term.until(lambda text: "drift" in text, patience=60)
         print(f"all on screen after {time.monotonic() - started:.1f} s")
-        term.press("6")
+        term.press("\x1b[17~")  # f6, as the operator's settings have it
         term.until(lambda text: "(you)" in text, patience=60)
+        assert theme("colour-blind").variables["aster-loss"].removeprefix("#") in term.colours()
         term.press("q")
         assert term.wait(20) == 0
     finally:
         term.close()
     nothing_is_left(temporary)
+    assert not [*(tmp_path / "state").rglob("*")], "the operator's own state is not touched"
 
 
 #: What a decision that is none is refused for, before any safeguard is asked.
@@ -179,6 +191,19 @@ def test_nothing_is_left_however_the_console_ends(
         term.wait(20)
     finally:
         term.close()
+    nothing_is_left(temporary)
+
+
+def test_keys_of_the_settings_that_cannot_be_are_said_in_one_line(
+    temporary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    liked(tmp_path, monkeypatch, '[keys]\n"pane.operator" = "f6"\n')
+    ended = subprocess.run(
+        DEMO, capture_output=True, text=True, timeout=60, check=False, env=environment(temporary)
+    )
+    assert ended.returncode == 2
+    (said,) = ended.stderr.strip().splitlines()
+    assert "did you mean pane.operators?" in said
     nothing_is_left(temporary)
 
 

@@ -166,9 +166,13 @@ def doctor(settings: Settings, names: tuple[str, ...], *, as_json: bool) -> int:
             checks = await checker.general()
             known = await _known_agents(settings, store)
             chosen = [a for a in known if not names or a.name.lower() in {n.lower() for n in names}]
-            missing = {n.lower() for n in names} - {a.name.lower() for a in chosen}
+            missing = {n for n in names if n.lower() not in {a.name.lower() for a in chosen}}
             if missing:
-                checks.append(Check("agent", ", ".join(sorted(missing)), False, "no such agent is known"))
+                known_names = ", ".join(a.name for a in known) or "none"
+                words = f"no such agent is known; known are {known_names}"
+                unknown = Check("agent", ", ".join(sorted(missing)), False, words)
+                checks.append(unknown)
+                say(unknown)
             for agent in chosen:
                 if names or not agent.paper:
                     checks += await checker.agent(agent)

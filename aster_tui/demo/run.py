@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from aster_tui import logs
+from aster_tui.config import SettingsError, load
+from aster_tui.console.options import ConsoleOptions
 from aster_tui.demo.companion import Companion, DemoError
 from aster_tui.domain.views import FleetSnapshot
 from aster_tui.engine.status import status_document
@@ -33,6 +36,11 @@ def demo(
     if missing:
         click.echo(f"aster-tui demo: {missing}", err=True)
         return UNREACHABLE
+    try:
+        taste = _taste() if seconds is None else None
+    except SettingsError as error:
+        click.echo(f"aster-tui: {error}", err=True)
+        return USAGE
     companion = Companion(seed=seed, agents=agents, read_only=read_only)
     close_log = logs.configure(companion.folder / "state")
     recordings: list[Recorder] = []
@@ -41,7 +49,7 @@ def demo(
         engine = _engine(companion, read_only, record, recordings, attached=seconds is None)
         if seconds is not None:
             return _headless(engine, seconds)
-        return _console(engine, companion.folder / "state")
+        return _console(engine, replace(taste or ConsoleOptions(), state_folder=companion.folder / "state"))
     finally:
         for recording in recordings:
             recording.close()
@@ -87,11 +95,31 @@ def _engine(
     return EngineThread(make, FleetSnapshot(network="PRACTICE", read_only=read_only, starting=("demo",)))
 
 
-def _console(engine: EngineThread, state: Path) -> int:
-    from aster_tui.console.options import ConsoleOptions
+def _taste() -> ConsoleOptions:
+    """How the operator's own settings want a console to look and to be handled; nothing of what it is to be
+    connected to, and nothing of what their own console remembers.
+
+    Raises:
+        SettingsError: one line naming the wrong setting.
+    """
+    settings = load({"profile": "practice"})
+    return ConsoleOptions(
+        keys=settings.keys,
+        theme=settings.theme,
+        mouse=settings.mouse,
+        disarm_minutes=settings.disarm_minutes,
+    )
+
+
+def _console(engine: EngineThread, options: ConsoleOptions) -> int:
+    from aster_tui.console.registry import KeysError
     from aster_tui.console.run import run_console
 
-    return run_console(engine, options=ConsoleOptions(state_folder=state))
+    try:
+        return run_console(engine, options=options)
+    except KeysError as error:
+        click.echo(f"aster-tui: {error}", err=True)
+        return USAGE
 
 
 def _headless(engine: EngineThread, seconds: float) -> int:

@@ -81,6 +81,10 @@ class Terminal:
         """The screen."""
         return "\n".join(self._screen.display)
 
+    def colours(self) -> set[str]:
+        """The colours of its letters, in hexadecimal figures."""
+        return {cell.fg for row in self._screen.buffer.values() for cell in row.values()}
+
     def until(self, condition: Callable[[str], object], patience: float = 60.0) -> str:
         """Read until the screen satisfies ``condition``; gives the screen."""
         deadline = time.monotonic() + patience
