@@ -205,10 +205,18 @@ class Journal:
         """Everything up to a line of each file (by its name) was dealt with."""
         await self._run(lambda: self._files.move_mark(mark, reached))
 
-    async def take_turn(self, name: str, now: int, span_ms: int) -> bool:
-        """Take a turn at something that one process does at a time, or go on with it; False while it is
-        another's. Times are Unix ms of this machine. Best effort: it must bear to be done twice."""
+    async def take_turn(self, name: str, now: int, span_ms: int) -> int:
+        """Take a turn at something that one process of this machine does at a time, or go on with it: its
+        number, which rises whenever it is taken anew; 0 while it is another's. It ends by itself.
+
+        Args:
+            now: ms of a clock that is the same for all who take turns of this name.
+        """
         return await self._run(lambda: self._files.take_turn(name, now, span_ms))
+
+    async def leave_turn(self, name: str) -> None:
+        """Give a turn back, so that the next one need not wait for its end."""
+        await self._run(lambda: self._files.leave_turn(name))
 
     async def counts(self, mark: str) -> int:
         """How many entries nobody's mark of a name has reached."""

@@ -87,7 +87,7 @@ class JournalFiles:
         try:
             if self._mine is not None:
                 self._hear(0.0)
-                self._turns.leave()
+                self._turns.leave_all()
         finally:
             for file in self._all():
                 file.release()
@@ -308,9 +308,13 @@ class JournalFiles:
         """A decision is somebody else's."""
         self._queue.end(decision_id, agent, made_at)
 
-    def take_turn(self, name: str, now: int, span_ms: int) -> bool:
+    def take_turn(self, name: str, now: int, span_ms: int) -> int:
         """Take a turn, or go on with it."""
         return self._turns.take(name, now, span_ms, self._lives, self._own.path.stem)
+
+    def leave_turn(self, name: str) -> None:
+        """Give a turn back."""
+        self._turns.leave(name)
 
     def _lives(self, stem: str) -> bool:
         path = self._folder / f"{stem}.sqlite"

@@ -111,18 +111,20 @@ class LocalQueue:
 class Turns:
     """Turns at something that one process does at a time: for a while, by who makes the next number first.
 
-    Best effort: what is done in turns must bear to be done twice.
+    One process has a turn at a time, by the clock of this machine. Whoever was stopped, and goes on after its
+    turn ended, finds that out by looking at the clock: nobody tells it.
     """
 
     def __init__(self, folder: Path, owner: str) -> None:
         self._folder = folder
         self._owner = owner
 
-    def take(self, name: str, now: int, span_ms: int, lives: Callable[[str], bool], mine: str) -> bool:
-        """Take a turn or go on with it; False while it is another's.
+    def take(self, name: str, now: int, span_ms: int, lives: Callable[[str], bool], mine: str) -> int:
+        """Take a turn or go on with it: its number, which rises whenever it is taken anew; 0 while it is
+        another's.
 
         Args:
-            now: Unix ms of this machine.
+            now: ms of a clock that is the same for all processes of this machine.
             lives: whether the process of a word like ``mine`` is still there.
         """
         number, held = self._newest(name)
@@ -131,34 +133,47 @@ class Turns:
         if held is not None and now <= int(held.get("until", 0)) <= now + 2 * span_ms:
             if held.get("owner") == self._owner:
                 _write(self._folder / f"{name}.turn-{number}", turn, safe=False)
-                return True
+                # Somebody who saw it end may have begun the next one meanwhile.
+                return number if max(self._numbers(name)) == number else 0
             if lives(str(held.get("process", ""))):
-                return False
+                return 0
         made = self._folder / f"{name}.turn-{number + 1}"
         if not _write(made, turn, new=True, safe=False):
-            return False
-        if self._newest(name)[0] != number + 1:
-            made.unlink(missing_ok=True)  # what we saw was over long ago
-            return False
+            return 0
+        # What we saw was over long ago, or its holder has gone on with it meanwhile.
+        if self._newest(name)[0] != number + 1 or (number and self._read(name, number) != held):
+            made.unlink(missing_ok=True)
+            return 0
         for old in self._numbers(name):
             if old <= number:
                 (self._folder / f"{name}.turn-{old}").unlink(missing_ok=True)
-        return True
+        return number + 1
 
-    def leave(self) -> None:
+    def leave(self, name: str) -> None:
+        """Give a turn back, if it is this process's."""
+        number, held = self._newest(name)
+        if held is not None and held.get("owner") == self._owner:
+            _write(self._folder / f"{name}.turn-{number}", {"owner": "", "until": 0}, safe=False)
+
+    def leave_all(self) -> None:
         """Give every turn of this process back."""
-        names = {m[1] for entry in os.listdir(self._folder) if (m := re.fullmatch(r"(.+)\.turn-\d+", entry))}
-        for name in names:
-            number, held = self._newest(name)
-            if held is not None and held.get("owner") == self._owner:
-                _write(self._folder / f"{name}.turn-{number}", {"owner": "", "until": 0}, safe=False)
+        for name in {
+            m[1] for entry in os.listdir(self._folder) if (m := re.fullmatch(r"(.+)\.turn-\d+", entry))
+        }:
+            self.leave(name)
 
     def _newest(self, name: str) -> tuple[int, Mapping[str, Any] | None]:
         number = max(self._numbers(name), default=0)
+        return number, self._read(name, number)
+
+    def _read(self, name: str, number: int) -> Mapping[str, Any] | None:
         try:
-            return number, json.loads((self._folder / f"{name}.turn-{number}").read_text(encoding="utf-8"))
+            found: Mapping[str, Any] = json.loads(
+                (self._folder / f"{name}.turn-{number}").read_text(encoding="utf-8")
+            )
         except (FileNotFoundError, ValueError):
-            return number, None
+            return None
+        return found
 
     def _numbers(self, name: str) -> list[int]:
         begin = f"{name}.turn-"

@@ -15,6 +15,7 @@ from typing import Any
 
 from aster_tui.domain.documents import PositionDocument, TradeDocument, parse_position, parse_trade
 from aster_tui.domain.symbols import symbol_of
+from aster_tui.domain.trading import account_key
 from aster_tui.store.base import StoreError
 from aster_tui.store.mongo import MongoWriter, exact_values, ids
 
@@ -29,9 +30,10 @@ AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to trade for an agent: ``epoch`` rises with each new holder."""
+    """The right to trade for an agent (``key`` is its id), or to add risk on an account
+    (:func:`key_of_account`): ``epoch`` rises with each new holder."""
 
-    agent_id: str
+    key: str
     owner: str
     epoch: int
 
@@ -107,23 +109,23 @@ class TradingStore(MongoWriter):
         claim = {"owner": lease.owner, "epoch": lease.epoch, "at": at}
         found = await self._do(
             lambda: decisions.find_one_and_update(
-                {"agentId": {"$in": ids(lease.agent_id)}, "state": {"$in": list(QUEUED)}},
+                {"agentId": {"$in": ids(lease.key)}, "state": {"$in": list(QUEUED)}},
                 {"$set": {"state": "claimed", "claim": claim, "updatedAt": datetime.now(UTC)}},
                 sort=[("timestamp", 1), ("_id", 1)],
                 return_document=True,
                 maxTimeMS=self._timeout_ms,
             )
         )
-        return None if found is None else _queued(found, lease.agent_id)
+        return None if found is None else _queued(found, lease.key)
 
     async def claimed_decisions(self, lease: Lease) -> list[QueuedDecision]:
         """What is claimed for this lease and not finished, oldest first: a claim may hold although its answer
         was lost."""
         decisions = (await self._database()).decisions
         mine = {"claim.owner": lease.owner, "claim.epoch": lease.epoch}
-        query = {"agentId": {"$in": ids(lease.agent_id)}, "state": "claimed", **mine}
+        query = {"agentId": {"$in": ids(lease.key)}, "state": "claimed", **mine}
         cursor = decisions.find(query, max_time_ms=self._timeout_ms).sort([("timestamp", 1), ("_id", 1)])
-        return [_queued(raw, lease.agent_id) for raw in await self._do(lambda: cursor.to_list(None))]
+        return [_queued(raw, lease.key) for raw in await self._do(lambda: cursor.to_list(None))]
 
     async def claim_local(self, decision_id: str, lease: Lease, at: int) -> bool:
         """Mark a decision that was queued on this machine as taken; False when the database says that
@@ -143,12 +145,12 @@ class TradingStore(MongoWriter):
         """Decisions that earlier holders of the agent claimed and never finished, oldest first."""
         decisions = (await self._database()).decisions
         query = {
-            "agentId": {"$in": ids(lease.agent_id)},
+            "agentId": {"$in": ids(lease.key)},
             "state": "claimed",
             "$or": [{"claim.epoch": {"$lt": lease.epoch}}, {"claim.owner": {"$ne": lease.owner}}],
         }
         cursor = decisions.find(query, max_time_ms=self._timeout_ms).sort([("timestamp", 1), ("_id", 1)])
-        return [_queued(raw, lease.agent_id) for raw in await self._do(lambda: cursor.to_list(None))]
+        return [_queued(raw, lease.key) for raw in await self._do(lambda: cursor.to_list(None))]
 
     async def finish_decision(self, decision_id: str, fields: Mapping[str, Any]) -> None:
         """What became of a decision (``state``, ``reasons``, ``result``)."""
@@ -174,8 +176,8 @@ class TradingStore(MongoWriter):
 
     # Leases
 
-    async def take_lease(self, agent_id: str, owner: str, ttl_ms: int) -> Lease | None:
-        """Take or renew an agent's lease by the database's clock; None while somebody else holds it."""
+    async def take_lease(self, key: str, owner: str, ttl_ms: int) -> Lease | None:
+        """Take a lease, or go on with it, by the database's clock; None while somebody else holds it."""
         from pymongo.errors import DuplicateKeyError
 
         leases = (await self._database()).leases
@@ -190,21 +192,33 @@ class TradingStore(MongoWriter):
 
         def ask() -> Any:
             return leases.find_one_and_update(
-                {"_id": agent_id, **free}, [{"$set": taken}], return_document=True, maxTimeMS=self._timeout_ms
+                {"_id": key, **free}, [{"$set": taken}], return_document=True, maxTimeMS=self._timeout_ms
             )
 
         found = await self._do(ask)
-        if found is None and await self._do(lambda: leases.find_one({"_id": agent_id})) is None:
+        if found is None and await self._do(lambda: leases.find_one({"_id": key})) is None:
             first = {"owner": None, "epoch": 0, "expiresAt": datetime.fromtimestamp(0, UTC)}
-            with contextlib.suppress(DuplicateKeyError):  # somebody else was first
-                await leases.insert_one({"_id": agent_id, **first})
+
+            async def insert() -> None:
+                with contextlib.suppress(DuplicateKeyError):  # somebody else was first
+                    await leases.insert_one({"_id": key, **first})
+
+            await self._do(insert)
             found = await self._do(ask)
-        return None if found is None else Lease(agent_id, owner, int(found["epoch"]))
+        return None if found is None else Lease(key, owner, int(found["epoch"]))
+
+    async def renew_lease(self, lease: Lease, ttl_ms: int) -> bool:
+        """Go on with a lease that nobody else has had since, and that was not given back; whether it is
+        still held."""
+        leases = (await self._database()).leases
+        query = {"_id": lease.key, "owner": lease.owner, "epoch": lease.epoch}
+        update = [{"$set": {"expiresAt": {"$add": ["$$NOW", ttl_ms]}, "updatedAt": "$$NOW"}}]
+        return bool((await self._do(lambda: leases.update_one(query, update))).matched_count)
 
     async def release_lease(self, lease: Lease) -> None:
         """Give a lease back, so that the next holder need not wait."""
         leases = (await self._database()).leases
-        query = {"_id": lease.agent_id, "owner": lease.owner, "epoch": lease.epoch}
+        query = {"_id": lease.key, "owner": lease.owner, "epoch": lease.epoch}
         update = [{"$set": {"expiresAt": "$$NOW", "owner": None}}]
         await self._do(lambda: leases.update_one(query, update))
 
@@ -381,6 +395,11 @@ class TradingStore(MongoWriter):
         key = _own_id(stamped.pop("_id"))
         update = {"$setOnInsert": stamped}
         await self._do(lambda: database[collection].update_one({"_id": key}, update, upsert=True))
+
+
+def key_of_account(account: str) -> str:
+    """Under which key the lease of an exchange account stands: no agent's id has a colon."""
+    return f"account:{account_key(account)}"
 
 
 def active_position(position: PositionDocument, mark: Decimal) -> dict[str, Any]:

@@ -20,8 +20,9 @@ import pytest
 from aster_tui.engine.core import Core
 from aster_tui.engine.trade.ledger import Ledger
 from aster_tui.engine.trade.outbox import Outbox
-from aster_tui.store import journal_files
+from aster_tui.store import journal_files, shared_folder
 from aster_tui.store.journal import Journal
+from aster_tui.store.shared_folder import Turns
 from aster_tui.store.trading import TradingStore
 from tests import rig
 from tests.domain.test_lifecycle import INTENT, update
@@ -225,10 +226,38 @@ async def test_of_many_that_take_a_turn_at_once_one_gets_it(tmp_path: Path) -> N
     for number in range(20):
         now = 1_000_000 + number * 10_000
         got = await asyncio.gather(*(j.take_turn("x", now - n, 8_000) for n, j in enumerate(journals)))
-        assert got.count(True) == 1
+        assert len([number for number in got if number]) == 1
     for journal in journals:
         await journal.close()
     assert len([p for p in (tmp_path / "journal").iterdir() if ".turn-" in p.name]) == 1
+
+
+def test_of_one_that_goes_on_with_a_turn_and_one_that_saw_it_end_not_both_have_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other, really = (*(Turns(tmp_path, owner) for owner in "ab"), shared_folder._write)
+
+    def take(turns: Turns, now: int) -> int:
+        return turns.take("x", now, 1_000, lambda process: True, "process")
+
+    meanwhile: list[Any] = []
+
+    def write(path: Path, document: Any, *, new: bool = False, safe: bool = True) -> bool:
+        # What is decided on is old by the time it is written.
+        if meanwhile:
+            meanwhile.pop()()
+        return really(path, document, new=new, safe=safe)
+
+    monkeypatch.setattr(shared_folder, "_write", write)
+    assert take(one, 0) == 1
+    meanwhile.append(lambda: take(one, 900))
+    assert take(other, 1_100) == 0
+    assert take(one, 1_500) == 1
+    meanwhile.append(lambda: take(other, 2_600))
+    assert take(one, 2_400) == 0
+    assert take(other, 2_700) == 2
+    other.leave("x")
+    assert take(one, 2_800) == 3
 
 
 async def test_a_decision_queued_here_is_taken_once_in_order_whoever_asks(tmp_path: Path) -> None:

@@ -165,7 +165,10 @@ async def test_decisions_are_claimed_once_in_their_order(store: TradingStore) ->
     claimed = [await store.claim_decision(lease, 9) for _ in range(4)]
     assert [c.made_at if c else None for c in claimed] == [1, 2, 3, None]
     await store.release_lease(lease)
+    assert not await store.renew_lease(lease, 5_000)  # late: it was given back
     after = await store.take_lease(agent, "you", 5_000)
     assert after is not None
     assert after.epoch == lease.epoch + 1
+    assert not await store.renew_lease(lease, 5_000)
+    assert await store.renew_lease(after, 5_000)
     assert [q.made_at for q in await store.interrupted_decisions(after)] == [1, 2, 3]

@@ -45,7 +45,7 @@ from aster_tui.engine.trade.executor import Executor
 from aster_tui.engine.trade.ledger import Ledger
 from aster_tui.engine.trade.protection import GONE
 from aster_tui.engine.trade.recovery import Recovery
-from aster_tui.engine.trade.turns import StillUnderWay
+from aster_tui.engine.trade.turns import StillUnderWay, Turn
 from aster_tui.store.base import StoreError
 
 #: How long what went before is waited for: a nonce window, and asking.
@@ -80,7 +80,7 @@ class OrderTasks:
         """Place an order, or have it tested."""
         agent, client = self._on_account(asked.agent_id)
         adds = not asked.ticket.reduce_only and not asked.test
-        async with self._one_at_a_time(agent, move, adds=adds):
+        async with self._one_at_a_time(agent, move), self._turn(agent, move, adds=adds) as turn:
             examined, leverage = await self._examined(agent, client, asked.ticket)
             shown = {"agent": agent.name, "test": asked.test, **judged(examined, leverage)}
             if not examined.ok:
@@ -89,7 +89,7 @@ class OrderTasks:
             if asked.test:
                 return await self._tested(client, request, shown)
             move("sending")
-            sent = await self._send(agent, client, request, "operator", reduces=asked.ticket.reduce_only)
+            sent = await self._send(agent, client, request, "operator", turn)
         return placed_or_not(sent, shown)
 
     async def cancel(self, asked: CancelOrders, move: Move) -> Answer:
@@ -115,7 +115,7 @@ class OrderTasks:
     async def modify(self, asked: ModifyOrder, move: Move) -> Answer:
         """Change a resting limit order; what it becomes passes the safeguards as a new one would."""
         agent, client = self._on_account(asked.agent_id)
-        async with self._one_at_a_time(agent, move, adds=True):
+        async with self._one_at_a_time(agent, move):
             order = await self._known(agent, client, asked.symbol, asked.order)
             if order is None:
                 raise Refused(f"{agent.name} has no open order {asked.order} in {asked.symbol}")
@@ -128,31 +128,32 @@ class OrderTasks:
                 time_in_force=order.time_in_force if order.time_in_force in ("GTC", "GTX") else "",
                 reduce_only=order.reduces,
             )
-            examined, leverage = await self._examined(
-                agent, client, ticket, changing=True, without=order.client_order_id
-            )
-            shown = {"agent": agent.name, **judged(examined, leverage)}
-            if not examined.ok:
-                raise Refused("; ".join(examined.reasons), **shown)
-            request = OrderRequest(
-                asked.symbol,
-                order.side,
-                "LIMIT",
-                order.client_order_id,
-                quantity=asked.quantity,
-                price=asked.price,
-                reduce_only=order.reduce_only,
-                position_side=order.position_side,
-            )
-            move("sending")
-            return await self._modified(agent, client, request, shown)
+            async with self._turn(agent, move, adds=not order.reduces) as turn:
+                examined, leverage = await self._examined(
+                    agent, client, ticket, changing=True, without=order.client_order_id
+                )
+                shown = {"agent": agent.name, **judged(examined, leverage)}
+                if not examined.ok:
+                    raise Refused("; ".join(examined.reasons), **shown)
+                request = OrderRequest(
+                    asked.symbol,
+                    order.side,
+                    "LIMIT",
+                    order.client_order_id,
+                    quantity=asked.quantity,
+                    price=asked.price,
+                    reduce_only=order.reduce_only,
+                    position_side=order.position_side,
+                )
+                move("sending")
+                return await self._modified(agent, client, request, shown, turn)
 
     async def reduce(self, asked: ReducePosition, move: Move) -> Answer:
         """Close a part of a position, reduce-only; reversing opens the other side after it is flat."""
         agent, client = self._on_account(asked.agent_id, also_watched=True)
         if asked.reverse and agent.paper:
             raise Refused(f"{agent.name} trades on paper: its real position can only be closed")
-        async with self._one_at_a_time(agent, move, adds=False):
+        async with self._one_at_a_time(agent, move):
             await self._ledger.refresh()
             share = self._executor.share(agent, asked.symbol)
             parts = self._parts(asked, share)
@@ -164,7 +165,7 @@ class OrderTasks:
                 move(f"closing {plain(quantity)} {asked.symbol}", number, len(parts))
                 ticket = Ticket(asked.symbol, side, "market", quantity=quantity, reduce_only=True)
                 request = await self._request(agent, client, ticket, quantity, "close")
-                sent.append(await self._send(agent, client, request, "close", reduces=True))
+                sent.append(await self._send(agent, client, request, "close", None))
                 if not sent[-1].placed:
                     break
             return await self._reduced(asked, agent, client, share, sent, move)
@@ -205,20 +206,24 @@ class OrderTasks:
         return agent, client
 
     @asynccontextmanager
-    async def _one_at_a_time(self, agent: AgentDocument, move: Move, *, adds: bool) -> AsyncIterator[None]:
-        """Orders of one account follow one another: each is judged by what the one before it left. What adds
-        risk waits for what agents open there, too."""
+    async def _one_at_a_time(self, agent: AgentDocument, move: Move) -> AsyncIterator[None]:
+        """Orders of one account follow one another: each is judged by what the one before it left."""
         async with self._locks.setdefault(account_key(agent.user_address or ""), asyncio.Lock()):
             await self._settled(agent, move)
-            if not adds:
-                yield
-                return
-            move("waiting for the account's turn")
-            try:
-                async with self._executor.turns.of(agent.user_address or ""):
-                    yield
-            except StillUnderWay as error:
-                raise Refused(f"{agent.name}: {error}", remedy=error.remedy) from None
+            yield
+
+    @asynccontextmanager
+    async def _turn(self, agent: AgentDocument, move: Move, *, adds: bool) -> AsyncIterator[Turn | None]:
+        """What adds risk waits for what agents, and other processes, open on its account."""
+        if not adds:
+            yield None
+            return
+        move("waiting for the account's turn")
+        try:
+            async with self._executor.turns.of(agent.user_address or "") as turn:
+                yield turn
+        except StillUnderWay as error:
+            raise Refused(f"{agent.name}: {error}", remedy=error.remedy) from None
 
     async def _settled(self, agent: AgentDocument, move: Move) -> None:
         """Nothing new is sent while it is not known what became of what went before."""
@@ -297,9 +302,9 @@ class OrderTasks:
         client: Trader,
         request: OrderRequest,
         purpose: Purpose,
-        *,
-        reduces: bool,
+        turn: Turn | None,
     ) -> Sent:
+        """Place an order; one that adds risk in its account's turn, one that reduces without."""
         whose = OrderFor(
             account=agent.user_address or "",
             agent_id=agent.agent_id,
@@ -309,8 +314,7 @@ class OrderTasks:
         )
         sent_at = now_ms()
         try:
-            # A halt that comes after the safeguards were asked stops it all the same.
-            permit = None if reduces else lambda: self._executor.permit_risk(agent)
+            permit = None if turn is None else lambda: self._permit_risk(agent, turn)
             sent = await self._desk.place(client, request, whose, permit)
         except InvalidOrder as error:
             raise Refused(str(error)) from None
@@ -319,9 +323,15 @@ class OrderTasks:
         finally:
             await self._ledger.refresh()
         self._executor.learn(client, sent.error)
-        if sent.placed and not reduces:
+        if sent.placed and turn is not None:
             await self._shown(agent, client, sent.record, sent_at)
         return sent
+
+    def _permit_risk(self, agent: AgentDocument, turn: Turn) -> None:
+        """Raises Forbidden unless what adds risk may leave now: a halt that comes after the safeguards were
+        asked stops it all the same, and so does a turn that was lost."""
+        turn.permit()
+        self._executor.permit_risk(agent)
 
     async def _shown(self, agent: AgentDocument, client: Trader, record: OrderRecord, sent_at: int) -> None:
         """Until the account shows an order: whoever wants more is judged by it."""
@@ -389,9 +399,16 @@ class OrderTasks:
         return next((o for o in found if order in (o.client_order_id, str(o.order_id))), None)
 
     async def _modified(
-        self, agent: AgentDocument, client: Trader, request: OrderRequest, shown: dict[str, Any]
+        self,
+        agent: AgentDocument,
+        client: Trader,
+        request: OrderRequest,
+        shown: dict[str, Any],
+        turn: Turn | None,
     ) -> Answer:
         try:
+            if turn is not None:
+                self._permit_risk(agent, turn)
             after = await client.modify_order(request)
         except InvalidOrder as error:
             raise Refused(str(error), **shown) from None
@@ -452,14 +469,14 @@ class OrderTasks:
         side: Side = "SELL" if share > 0 else "BUY"
         ticket = Ticket(asked.symbol, side, "market", quantity=executed)
         try:
-            async with self._executor.turns.of(agent.user_address or ""):
+            async with self._executor.turns.of(agent.user_address or "") as turn:
                 examined, _ = await self._examined(agent, client, ticket, changing=True)
                 if not examined.ok:
                     reasons = "; ".join(examined.reasons)
                     words = f"{agent.name}: closed, and the other side was refused: {reasons}"
                     return answer("failed", words, **shown)
                 request = await self._request(agent, client, ticket, executed, "operator")
-                opened = await self._send(agent, client, request, "operator", reduces=False)
+                opened = await self._send(agent, client, request, "operator", turn)
         except StillUnderWay as error:
             words = f"{agent.name}: closed, and the other side was not opened: {error}"
             return answer("failed", words, remedy=error.remedy, **shown)

@@ -32,7 +32,7 @@ from aster_tui.engine.trade.permissions import Permissions
 from aster_tui.engine.trade.protection import Protection
 from aster_tui.engine.trade.sending import Permit, Run, Sender
 from aster_tui.engine.trade.situations import Situations, keyless
-from aster_tui.engine.trade.turns import StillUnderWay, Turns
+from aster_tui.engine.trade.turns import StillUnderWay, Turn, Turns
 from aster_tui.store.base import StoreError
 
 State = Literal["done", "refused", "failed", "stale"]
@@ -85,6 +85,7 @@ class Executor:
         rules: Rules,
         permissions: Permissions,
         protection: Protection,
+        turns: Turns,
     ) -> None:
         self._core = core
         self._ledger = ledger
@@ -96,7 +97,7 @@ class Executor:
         self._protection = protection
         self._sender = Sender(core, desk, ledger, halted, rules.working_type)
         self.limits = rules.limits
-        self.turns = Turns()
+        self.turns = turns
         self._hedged: dict[str, bool] = {}
         self._leverages: dict[tuple[str, str], int] = {}
 
@@ -123,10 +124,10 @@ class Executor:
         client = self._client_of(agent.user_address) if agent.user_address else None
         waits = decision.opens and client is not None
         try:
-            async with self.turns.of(agent.user_address or "") if waits else nullcontext():
+            async with self.turns.of(agent.user_address or "") if waits else nullcontext() as turn:
                 if waits and (why := too_old()):
                     return Outcome("stale", (why,))
-                return await self._carried_out(agent, decision, client, permit, epoch)
+                return await self._carried_out(agent, decision, client, permit, epoch, turn)
         except StillUnderWay as error:
             return Outcome("refused", (str(error),), remedy=error.remedy)
         except DecisionRefused as refused:
@@ -142,7 +143,13 @@ class Executor:
             return Outcome("failed", (str(error),), fall_back=fall_back, code=error.code, remedy=error.remedy)
 
     async def _carried_out(
-        self, agent: AgentDocument, decision: Decision, client: Trader | None, permit: Permit, epoch: int
+        self,
+        agent: AgentDocument,
+        decision: Decision,
+        client: Trader | None,
+        permit: Permit,
+        epoch: int,
+        turn: Turn | None,
     ) -> Outcome:
         await self._ledger.refresh()
         state, symbol = self._core.state, symbol_of(decision.coin)
@@ -158,7 +165,7 @@ class Executor:
         if client is None:  # said by the safeguards already
             return Outcome("refused", (keyless(agent),), plan=plan)
         side = await self.position_side(client, plan.side, reduces=plan.reduces)
-        run = Run(agent, decision, client, permit, epoch, side)
+        run = Run(agent, decision, client, permit, turn.permit if turn else _no_risk, epoch, side)
         if plan.reduces:
             return await self._close(run, plan, verdicts)
         return await self._open(run, plan, verdicts)
@@ -248,7 +255,7 @@ class Executor:
             stop=_on_tick(decision.stop_loss, rules) if "stop" not in there else None,
             target=_on_tick(decision.profit_target, rules) if "target" not in there else None,
         )
-        run = Run(agent, decision, client, permit, epoch, entry.position_side)
+        run = Run(agent, decision, client, permit, _no_risk, epoch, entry.position_side)
         orders, problems = await self._protections(run, plan, quantity)
         if problems:
             return await self._unprotected(run, plan, quantity, problems, orders, ())
@@ -426,6 +433,7 @@ class Executor:
             return
         self._leverages.pop(key, None)
         run.permit()
+        run.permit_risk()
         self._leverages[key] = await run.client.set_leverage(plan.symbol, wanted)
 
     def learn(self, client: Trader, error: AsterError | None) -> None:
@@ -456,6 +464,11 @@ class Executor:
 
 
 _KEYLESS = "see the errors about its key: set it, or correct its addresses"
+
+
+def _no_risk() -> None:
+    """The permit of what only reduces or protects, for which no turn is waited."""
+    raise Forbidden("nothing may be opened without the account's turn")
 
 
 def _on_tick(price: Decimal | None, rules: SymbolRules) -> Decimal | None:

@@ -1,5 +1,5 @@
-"""The right to trade for an agent: held by one worker anywhere, renewed in the database, lost by not
-renewing.
+"""The right to trade for an agent, or to add risk on an account: held by one process anywhere, renewed in the
+database, lost by not renewing.
 
 Time is measured from before the request was sent, on a clock that goes on while the process is stopped:
 whoever was paused past its lease finds it expired before it can send anything.
@@ -25,9 +25,10 @@ LOST = "this worker no longer holds the agent: another one does, or may"
 
 
 class HeldLease:
-    """One agent's lease, as this process knows it.
+    """One lease, as this process knows it.
 
     Args:
+        asked_at: when the database was asked for it.
         clock: seconds that go on while the process is stopped.
         without_database: whether to go on with a lease that cannot be renewed because the database cannot be
             reached: then nobody else can take it either, unless only this machine is cut off. Each decision
@@ -78,14 +79,14 @@ class HeldLease:
         asked_at = self._clock()
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                renewed = await store.take_lease(self.lease.agent_id, self.lease.owner, TTL_MS)
+                held = await store.renew_lease(self.lease, TTL_MS)
         except (StoreUnavailable, TimeoutError):
             self._away_at = self._clock()
             return True
         except StoreError:
             return True  # refused: it runs out by itself
         self._away_at = None
-        if renewed is None or renewed.epoch != self.lease.epoch:
+        if not held:
             self._lost = True
             return False
         self._until = asked_at + TTL_MS / 1000 - MARGIN_SECONDS

@@ -246,6 +246,18 @@ class Ledger:
             r for r in found if r.executed_at > at and not r.reduce_only and account_key(r.account) == key
         ]
 
+    def under_way(self, account: str, since: int) -> list[OrderRecord]:
+        """Orders of an account that add risk, written down since a time (Unix ms of this machine), of which
+        nobody knows yet if the exchange has them."""
+        key, begin = account_key(account), bisect_left(self._times, (since, ""))
+        found = (self.records[name] for _, name in self._times[begin:])
+        return [
+            r
+            for r in found
+            if r.unresolved and r.purpose in ("entry", "operator") and not r.reduce_only
+            if account_key(r.account) == key
+        ]
+
     def open_protection(self, agent_id: str, symbol: str) -> list[OrderRecord]:
         """An agent's stops and targets that still wait."""
         kinds: tuple[Purpose, ...] = ("stop", "target")

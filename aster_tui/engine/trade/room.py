@@ -26,6 +26,7 @@ from aster_tui.engine.trade.paper import PaperDesk
 from aster_tui.engine.trade.permissions import Permissions
 from aster_tui.engine.trade.protection import Protection
 from aster_tui.engine.trade.recovery import Recovery
+from aster_tui.engine.trade.turns import Turns
 from aster_tui.engine.trade.worker import Worker, WorkerRules
 from aster_tui.store.base import StoreError
 from aster_tui.store.journal import Journal
@@ -71,8 +72,11 @@ class TradeRoom:
         self.recovery = Recovery(core, self.journal, self.desk, client_of)
         self.permissions = Permissions(core, client_of)
         protection = Protection(core, self.desk, self.ledger)
+        self._turns = Turns(
+            core, self.journal, store, client_of, without_database=settings.trade_without_database
+        )
         self.executor = Executor(
-            core, self.desk, self.ledger, client_of, halted, rules, self.permissions, protection
+            core, self.desk, self.ledger, client_of, halted, rules, self.permissions, protection, self._turns
         )
         self.funding = Funding(core, self.journal, self.ledger, client_of)
         self.outbox = Outbox(core, self.journal, store, costs) if store is not None else None
@@ -147,6 +151,7 @@ class TradeRoom:
                     tasks.create_task(keep_running(core, "the worker", self.worker.run))
         finally:
             await self.desk.close(1.0)
+            await self._turns.close(1.0)
             await self.journal.close()
 
     async def _opened(self) -> None:

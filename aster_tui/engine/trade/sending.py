@@ -29,12 +29,14 @@ MATCH_SECONDS, MATCH_TRIES = 0.3, 12
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One decision being carried out."""
+    """One decision being carried out. ``permit`` is asked before anything leaves, ``permit_risk`` as well
+    before what adds risk."""
 
     agent: AgentDocument
     decision: Decision
     client: Trader
     permit: Permit
+    permit_risk: Permit
     epoch: int
     position_side: PositionSide
 
@@ -116,11 +118,13 @@ class Sender:
             await self._ledger.refresh()
 
     def _permit(self, run: Run, purpose: Purpose) -> Permit:
-        """Asked at the last moment: whether the agent is still ours, and whether a person halted it."""
+        """Asked at the last moment: whether the agent is still ours; of an entry also whether the account's
+        turn is, and whether a person halted the agent."""
 
         def permit() -> None:
             run.permit()
             if purpose == "entry":
+                run.permit_risk()
                 self.permit_risk(run.agent)
 
         return permit

@@ -16,6 +16,8 @@ from aster_tui.engine.halts import Halt
 from aster_tui.engine.trade.ledger import Ledger
 from aster_tui.engine.trade.permissions import Permissions
 
+#: How long an order of unknown outcome may still come to something: longer than a nonce is good.
+UNDER_WAY_MS = 15_000
 #: Leverage by (account, symbol).
 Leverages = Mapping[tuple[str, str], int]
 
@@ -102,8 +104,9 @@ class Situations:
         return {symbol: worth for symbol, worth in found.items() if worth}
 
     def _on_account(self, agent: AgentDocument, without: str) -> Decimal:
-        """Worth of all that the agent's account holds, whoever opened it, with what resting orders may add:
-        the balance that covers it is one."""
+        """Worth of all that the agent's account holds, whoever opened it, with what resting orders may add,
+        and what a process of this machine that was stopped left under way: the balance that covers it is
+        one."""
         state = self._core.state
         account = state.accounts.get(account_key(agent.user_address or ""))
         if account is None:
@@ -112,7 +115,12 @@ class Situations:
         orders = (
             self._worth(o) for o in account.orders.values() if _adds(o) and o.client_order_id != without
         )
-        return sum(positions, ZERO) + sum(orders, ZERO)
+        under_way = self._ledger.under_way(agent.user_address or "", now_ms() - UNDER_WAY_MS)
+        unknown = (
+            (r.quantity or ZERO) * (r.price or r.mark_price or state.marks.get(r.symbol, ZERO))
+            for r in under_way
+        )
+        return sum(positions, ZERO) + sum(orders, ZERO) + sum(unknown, ZERO)
 
     def _worth(self, order: Order) -> Decimal:
         """What a resting order may still add, USDT."""
