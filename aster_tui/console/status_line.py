@@ -88,8 +88,10 @@ def _set_by_persons(snapshot: FleetSnapshot, armed_until: int, shortness: int) -
         yield snapshot.trading, "closing"
     elif stopped := sum(agent.halted for agent in snapshot.agents):
         yield f"{stopped} halted", "armed"
-    ending = set(snapshot.dead_man_ending)
-    if held := [seconds for key, seconds in snapshot.dead_man.items() if key not in ending]:
+    ending, lost = set(snapshot.dead_man_ending), set(snapshot.dead_man_lost)
+    if lost:
+        yield f"†NOT HELD×{len(lost)}" if shortness else f"dead-man NOT HELD ×{len(lost)}", "closing"
+    if held := [seconds for key, seconds in snapshot.dead_man.items() if key not in ending | lost]:
         yield f"†{min(held)}s" if shortness else f"dead-man {min(held)} s ×{len(held)}", "armed"
     if ending:
         yield f"†stop×{len(ending)}" if shortness else f"dead-man being stopped ×{len(ending)}", "armed"

@@ -32,6 +32,7 @@ class DeskState:
         self.limits = Limits()
         self.timers: Mapping[tuple[str, str], int] = {}
         self.timers_ending: tuple[tuple[str, str], ...] = ()
+        self.timers_lost: tuple[tuple[str, str], ...] = ()
 
     def handlers(self) -> dict[type[Any], Callable[[Any], bool]]:
         """What takes each event."""
@@ -126,6 +127,7 @@ class DeskState:
         return changed
 
     def _dead_man_changed(self, event: ev.DeadManChanged) -> bool:
-        changed = (dict(self.timers), self.timers_ending) != (dict(event.timers), event.ending)
-        self.timers, self.timers_ending = dict(event.timers), event.ending
-        return changed
+        before = self.timers, self.timers_ending, self.timers_lost
+        now = dict(event.timers), event.ending, event.lost
+        self.timers, self.timers_ending, self.timers_lost = now
+        return before != now

@@ -415,12 +415,14 @@ class LimitsKnown:
 
 @dataclass(frozen=True, slots=True)
 class DeadManChanged:
-    """The dead-man timers held here: seconds by (account, symbol); empty when none is armed. ``ending`` are
-    those of them that are being stopped, and that the venue may still have."""
+    """The dead-man timers of this process: seconds by (account, symbol); empty when none is armed. ``ending``
+    are those of them that are being stopped, and that the venue may still have; ``lost`` those that are not
+    held any more, though nobody stopped them: they run down at the venue, or have."""
 
     at: int
     timers: Mapping[tuple[str, str], int]
     ending: tuple[tuple[str, str], ...] = ()
+    lost: tuple[tuple[str, str], ...] = ()
 
 
 Event = (

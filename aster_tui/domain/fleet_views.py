@@ -75,6 +75,7 @@ def snapshot(state: FleetState, now: int, *, sync_stale_ms: int = 120_000) -> Fl
         limits=state.desk.limits,
         dead_man=state.desk.timers,
         dead_man_ending=state.desk.timers_ending,
+        dead_man_lost=state.desk.timers_lost,
         initial_balance=state.initial_balance,
     )
 

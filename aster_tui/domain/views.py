@@ -270,6 +270,8 @@ class FleetSnapshot:
     dead_man: Mapping[tuple[str, str], int] = field(default_factory=dict)
     #: Those of them that are being stopped, and that the venue may still have.
     dead_man_ending: tuple[tuple[str, str], ...] = ()
+    #: Those of them that are not held any more, though nobody stopped them.
+    dead_man_lost: tuple[tuple[str, str], ...] = ()
     initial_balance: Decimal = Decimal(1000)
     #: Halts and resumes of this machine that the database was not told of yet, by agent id or ``fleet``.
     untold: tuple[str, ...] = ()

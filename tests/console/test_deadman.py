@@ -50,6 +50,11 @@ async def test_without_protection_one_key_does_and_taking_it_off_is_at_once() ->
         await until(pilot, lambda: "†stop×1" in line(app, "header") or "being stopped" in line(app, "header"))
         assert "30s" not in line(app, "header")
         assert "being stopped: 0x0000…0000 ETHUSDT 30 s" in said(app)
+        port.show(dead_man_ending=(), dead_man_lost=((ACCOUNT, "ETHUSDT"),))
+        await until(pilot, lambda: "NOT HELD" in line(app, "header"))
+        assert "30s" not in line(app, "header")
+        assert "30 s" not in line(app, "header")
+        assert "NOT HELD any more: 0x0000…0000 ETHUSDT 30 s" in said(app)
         await pilot.press("ctrl+u", "tab", "ctrl+u", "0", "ctrl+s")
         assert port.asked[1:] == [SetDeadMan(("a0",), (), 0)]
 

@@ -41,6 +41,8 @@ class Floor:
         self.keyless = False
         #: How many timers were told of at the last change: what the header shows.
         self.shown = 0
+        #: Which of them were told of as not held.
+        self.lost: tuple[tuple[str, str], ...] = ()
         self.timers = DeadMan(
             lambda account: client if account == self.user and not self.keyless else None,
             self._changed,
@@ -50,6 +52,7 @@ class Floor:
     def _changed(self) -> None:
         self.changes += 1
         self.shown = len(self.timers.state)
+        self.lost = self.timers.lost
 
     @property
     def held(self) -> dict[str, int]:
@@ -151,6 +154,38 @@ async def test_one_to_be_stopped_on_an_account_whose_key_is_gone_ends_when_it_ha
         await asyncio.gather(running, return_exceptions=True)
         assert it.shown == 0
         assert any("ran down" in words for words in it.problems)
+
+
+async def test_one_whose_key_is_gone_is_not_held_until_the_key_is_back(tmp_path: Path) -> None:
+    async with floor(tmp_path) as it:
+        await it.timers.arm(it.user, ["BTCUSDT"], 10)
+        key = (it.user, "BTCUSDT")
+        assert it.lost == ()
+        it.keyless = True
+        running = asyncio.create_task(it.timers.run())
+        it.timers._timers[key] = replace(it.timers._timers[key], tried_at=0)  # it is time to set it again
+        it.timers._wake.set()
+        await rig.until(lambda: it.lost == (key,), "it is told of as not held")
+        it.keyless = False
+        await rig.until(lambda: it.lost == (), "it is held again")
+        assert it.shown == 1
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_one_that_ran_down_while_the_venue_was_away_is_not_held(tmp_path: Path) -> None:
+    async with floor(tmp_path) as it:
+        await it.timers.arm(it.user, ["BTCUSDT"], 10)
+        key = (it.user, "BTCUSDT")
+        it.exchange._faults.set({"http503": 1})
+        timer = it.timers._timers[key]
+        it.timers._timers[key] = replace(timer, taken_at=timer.taken_at - 10_000, tried_at=0)
+        running = asyncio.create_task(it.timers.run())
+        await rig.until(lambda: it.lost == (key,), "it is told of as not held")
+        it.exchange._faults.set({"http503": 0})
+        await rig.until(lambda: it.lost == (), "it is held again")
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 def test_the_venue_may_have_taken_a_word_that_was_not_answered() -> None:

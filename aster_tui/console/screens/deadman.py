@@ -17,7 +17,7 @@ from aster_tui.domain.commands import Asked, SetDeadMan
 from aster_tui.domain.deadman import LEAST_SECONDS, MOST_SECONDS
 from aster_tui.domain.symbols import symbol_of
 from aster_tui.domain.trading import account_key
-from aster_tui.domain.views import AgentView, OrderView
+from aster_tui.domain.views import AgentView, FleetSnapshot, OrderView
 
 USUAL_SECONDS = 60
 WORD = "timer"
@@ -69,8 +69,7 @@ class DeadManForm(Form):
         accounts = self._accounts()
         for (account, symbol), seconds in snapshot.dead_man.items():
             if account_key(account) in accounts:
-                stopping = (account, symbol) in snapshot.dead_man_ending
-                word, style = ("being stopped", "warn") if stopping else ("armed", "ok")
+                word, style = _standing(snapshot, (account, symbol))
                 text.append(f"{word}: {short_account(account)} {symbol} {seconds} s\n", style=styles[style])
         text.append(
             "While this process lives it renews the timer. When it dies, hangs or loses the network for so"
@@ -120,3 +119,10 @@ class DeadManForm(Form):
         return self.confirm(
             "arm the dead-man timer?", text, asked, does="arms it", word=WORD if protects else ""
         )
+
+
+def _standing(snapshot: FleetSnapshot, timer: tuple[str, str]) -> tuple[str, str]:
+    """How a timer stands, in a word and with its style."""
+    if timer in snapshot.dead_man_lost:
+        return "NOT HELD any more", "alarm"
+    return ("being stopped", "warn") if timer in snapshot.dead_man_ending else ("armed", "ok")

@@ -70,7 +70,7 @@ class DeadManTask:
 
     def _changed(self) -> None:
         timers = {key: timer.seconds for key, timer in self.timers.state.items()}
-        self._core.emit(DeadManChanged(now_ms(), timers, self.timers.ending))
+        self._core.emit(DeadManChanged(now_ms(), timers, self.timers.ending, self.timers.lost))
 
     def _problem(self, account: str, words: str) -> None:
         agents = self._core.state.agents_of(account) if account else []

@@ -62,6 +62,17 @@ class DeadMan:
         return tuple(key for key, timer in self._timers.items() if timer.ending)
 
     @property
+    def lost(self) -> tuple[tuple[str, str], ...]:
+        """The timers that are not held any more, though nobody stopped them, by account and symbol: the
+        account cannot be used here, or the venue did not take it until it ran down. They are held again as
+        soon as that can be."""
+        return tuple(
+            key
+            for key, timer in self._timers.items()
+            if not timer.ending and (timer.words == GONE or key in self._ran_down)
+        )
+
+    @property
     def state(self) -> Mapping[tuple[str, str], Timer]:
         """Every timer by account and symbol."""
         return dict(self._timers)
@@ -173,7 +184,7 @@ class DeadMan:
             self._timers[key] = replace(timer.failed(at, words) if words else timer.taken(at), ending=ending)
             if not words:
                 self._ran_down.discard(key)
-        if bool(words) != bool(timer.words):
+        if bool(words) != bool(timer.words) or (words == GONE) != (timer.words == GONE):
             self._changed()
 
     async def _send(self, timer: Timer) -> str:
@@ -199,15 +210,18 @@ class DeadMan:
     def _look(self) -> None:
         """Say once of each timer that ran down at the venue while it could not be set. One that was to be
         stopped, on an account that cannot be used any more, has ended by that."""
-        now = clock_ms()
+        now, news = clock_ms(), False
         for key, timer in self._timers.items():
             if timer.runs_down_at <= now and key not in self._ran_down:
                 self._ran_down.add(key)
+                news = True
                 words = f"dead-man timer of {timer.symbol} ran down: the venue has cancelled its orders"
                 self._on_problem(timer.account, f"{words}, stops and targets too: look at the position")
         for timer in [*self._timers.values()]:
             if timer.ending and timer.words == GONE and timer.over_at <= now:
                 self._end(timer.key)
+        if news:
+            self._changed()
 
     def _changed(self) -> None:
         self._wake.set()
