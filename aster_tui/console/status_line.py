@@ -231,7 +231,7 @@ def _hints(hints: Iterable[tuple[Action, str]], styles: Styles, words: str) -> T
 
 
 def tabs(active: str, snapshot: FleetSnapshot, styles: Styles) -> Text:
-    """The line of tabs of a narrow screen."""
+    """The line of tabs of a narrow screen. A click on one goes to its pane, as its key does."""
     counts = {
         "agents": len(snapshot.agents),
         "positions": len(snapshot.positions),
@@ -243,5 +243,7 @@ def tabs(active: str, snapshot: FleetSnapshot, styles: Styles) -> Text:
     line = Text()
     for number, (name, count) in enumerate(counts.items(), start=1):
         style = styles["tab"] if name == active else styles["dim"]
+        begin = len(line)
         line.append(f" {number} {SHORT_TABS.get(name, name)} {count or ''}".rstrip() + " ", style=style)
+        line.apply_meta({"@click": f"app.act('pane.{name}')"}, begin)
     return line

@@ -253,6 +253,17 @@ async def test_80_by_24_shows_one_pane_under_tabs() -> None:
         assert "1 agents 8" in line(app, "tabs")
 
 
+async def test_a_click_on_a_tab_goes_to_its_pane_and_under_a_dialog_nowhere() -> None:
+    async with console(Scripted(), SMALL) as (app, pilot):
+        for name, word in (("orders", "orders"), ("operators", "who"), ("agents", "agents")):
+            await pilot.click("#tabs", offset=(line(app, "tabs").index(word), 0))
+            await until(pilot, lambda name=name: app.pane.id == name)
+        await pilot.press("question_mark")
+        await pilot.click(offset=(line(app, "tabs").index("orders"), 1))
+        await pilot.pause()
+        assert app.pane.id == "agents"
+
+
 async def test_a_hidden_pane_does_not_paint_and_is_right_when_it_is_shown() -> None:
     port = Scripted()
     async with console(port, SMALL) as (app, pilot):

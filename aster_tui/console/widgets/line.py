@@ -11,6 +11,7 @@ class Line(Widget):
 
     def __init__(self, text: Text | None = None, *, id: str) -> None:
         super().__init__(id=id)
+        self.set_reactive(Widget.auto_links, False)  # what can be clicked is not underlined for that
         self._text = Text() if text is None else text
 
     @property
