@@ -281,4 +281,6 @@ def _words(error: Exception) -> str:
         return f"the connection ended ({error.rcvd.code})" if error.rcvd else "the connection broke"
     if isinstance(error, TimeoutError) and not str(error):
         return "no answer in time"
+    if isinstance(error, OSError) and error.strerror:
+        return f"the streams cannot be reached: {error.strerror}"  # without its number
     return str(error) or type(error).__name__

@@ -323,7 +323,9 @@ async def test_mark_prices_and_a_silent_stream(monkeypatch: pytest.MonkeyPatch) 
         assert problems
 
 
-async def test_a_listening_stream_that_is_refused_says_so() -> None:
-    async with marks("ws://127.0.0.1:1") as (_, states, _problems):
+@pytest.mark.parametrize("url", ["ws://127.0.0.1:1", "ws://nowhere.invalid"])
+async def test_a_listening_stream_that_is_refused_says_so_for_people(url: str) -> None:
+    async with marks(url) as (_, states, _problems):
         await until(lambda: len(states) > 1)
-        assert all(state == "down" and detail for state, detail in states)
+        assert all(state == "down" and "cannot be reached: " in detail for state, detail in states)
+        assert not any("Errno" in detail for _, detail in states)

@@ -89,6 +89,8 @@ async def test_a_failed_preflight_flips_nothing_and_says_what_to_do() -> None:
         )
         port.show(requests=(failed,))
         await until(pilot, lambda: "→ deposit" in said(app))
+        await until(pilot, lambda: "nothing is flipped" in painted(app))
+        assert "real money from then on" not in painted(app), "no word does anything any more"
         await pilot.press(*"DataSage", "enter")
         assert "the preflight failed" in said(app)
         assert len(port.asked) == 1

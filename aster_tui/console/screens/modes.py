@@ -42,6 +42,10 @@ def flip_selected(app: ConsoleApp) -> None:
         app.say("select an agent first")
 
 
+#: After a preflight that failed.
+FAILED = "the preflight failed: nothing is flipped; esc, mend it, and begin again"
+
+
 def to_real(app: ConsoleApp, agents: list[AgentView], hidden: int) -> None:
     """Begin with the preflight; only an armed session may."""
     why = why_not(app.context(), SetMode(tuple(a.key for a in agents), paper=False))
@@ -126,6 +130,8 @@ class RealDialog(Dialog):
             self._told = view  # once: what was said since is newer
             words, style = answer_words(view.state, view.message)
             self.tell(words, style)
+            if not self._flip and view.state != "done":  # no word does anything any more
+                self.query_one("#keys", Line).say(Text(FAILED, style=self.styles_of["dim"]))
         if self.text != before:
             self.query_one("#body").scroll_end(animate=False)
 
@@ -150,7 +156,7 @@ class RealDialog(Dialog):
         elif view is None or view.state == "running":
             self.tell("the preflight is not through yet")
         elif view.state != "done":
-            self.tell("the preflight failed: nothing is flipped; esc, mend it, and begin again")
+            self.tell(FAILED)
         elif why := _why_not(self.operator, asked):
             self.tell(why)
         else:
