@@ -78,10 +78,11 @@ def moment(at: int | None) -> str:
 
 
 def tone(value: Decimal | None) -> str:
-    """``profit``, ``loss`` or nothing: a name for the styles, beside the sign and never instead of it."""
-    if not value:
+    """``profit``, ``loss`` or nothing: a name for the styles, beside the sign and never instead of it. What is
+    too little to show a sign has no colour either."""
+    if value is None:
         return ""
-    return "profit" if value > 0 else "loss"
+    return {"+": "profit", MINUS: "loss"}.get(signed(value)[0], "")
 
 
 def one_line(text: str) -> str:

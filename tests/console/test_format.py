@@ -96,3 +96,11 @@ def test_a_number_that_is_cut_never_reads_as_another(
     shown = shown.replace(",", "").rstrip("…")
     assert shown == meant or (meant.startswith(shown) and shown.split(".")[0] == meant.split(".")[0])
     assert cut == ("." in shown and shown != meant)
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [("0.01", "profit"), ("-0.01", "loss"), ("-0.004", ""), ("0.004", ""), ("0", ""), (None, "")],
+)
+def test_a_colour_never_says_what_the_sign_does_not(value: str | None, name: str) -> None:
+    assert fmt.tone(None if value is None else D(value)) == name
