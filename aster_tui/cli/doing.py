@@ -231,8 +231,12 @@ def _print_fleet(seen: FleetSnapshot) -> None:
         stale = "  (not live)" if agent.stale else ""
         click.echo(
             f"{agent.name:<16} {agent.mode.upper() if agent.mode == 'real' else agent.mode:<6}"
-            f"{agent.balance:>14,.2f} USD {agent.pnl_percent:>+8.2f} %"
-            f"  {agent.positions:>2} positions{stale}{drift}"
+            + (
+                f"{agent.balance:>14,.2f} USD {agent.pnl_percent:>+8.2f} %"
+                if agent.told
+                else f"{'balance not known':>29}"
+            )
+            + f"  {agent.positions:>2} positions{stale}{drift}"
         )
         for position in seen.positions:
             if agent.key in position.agent_id.split("+"):

@@ -124,14 +124,23 @@ def _pairs(pairs: Pairs, styles: Styles, width: int) -> Text:
     return text
 
 
+def _balance(a: AgentView) -> str:
+    if not a.told:
+        return "not known: the exchange has not said it"
+    return f"{fmt.number(a.balance, 2)} USDT{' (not live)' if a.stale else ''}"
+
+
 def _agent(a: AgentView, snapshot: FleetSnapshot, now: int) -> Pairs:
     pairs: Pairs = [
         ("agent", a.name),
         ("strategy", a.strategy or fmt.UNKNOWN),
         ("mode", "REAL: trades on the exchange" if a.mode == "real" else "paper: computed, no account"),
         ("status", a.status),
-        ("balance", f"{fmt.number(a.balance, 2)} USDT{' (not live)' if a.stale else ''}"),
-        ("pnl", f"{fmt.signed(a.pnl_absolute)} USDT  {fmt.percent(a.pnl_percent)}"),
+        ("balance", _balance(a)),
+        (
+            "pnl",
+            f"{fmt.signed(a.pnl_absolute)} USDT  {fmt.percent(a.pnl_percent)}" if a.told else fmt.UNKNOWN,
+        ),
         ("trades", f"{a.total_trades}, {a.win_rate:.0f} % won" if a.total_trades else "none yet"),
     ]
     if a.mode == "real":

@@ -78,8 +78,8 @@ def moment(at: int | None) -> str:
 
 
 def tone(value: Decimal | None) -> str:
-    """``profit``, ``loss`` or nothing: a name for the styles, beside the sign and never instead of it. What is
-    too little to show a sign has no colour either."""
+    """``profit``, ``loss`` or nothing: a name for the styles, beside the sign and never instead of it. What
+    is too little to show a sign has no colour either."""
     if value is None:
         return ""
     return {"+": "profit", MINUS: "loss"}.get(signed(value)[0], "")

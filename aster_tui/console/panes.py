@@ -94,15 +94,17 @@ class AgentsPane(Pane):
 
 
 def _agents_total(mode: str, agents: list[AgentView]) -> Row:
-    held = sum((a.balance for a in agents), Decimal(0))
-    gained = sum((a.pnl_absolute for a in agents), Decimal(0))
-    put_in = held - gained
+    held = [a.balance if a.told else None for a in agents]
+    gains = [a.pnl_absolute if a.told else None for a in agents]
+    told = [a for a in agents if a.told]
+    gained = sum((a.pnl_absolute for a in told), Decimal(0))
+    put_in = sum((a.balance for a in told), Decimal(0)) - gained
     return Row(
         f"total {mode}",
         (
             f"Σ {len(agents)} {mode}",
-            fmt.signed(gained),
-            fmt.number(held, 2),
+            fmt.summed(gains, fmt.signed),
+            fmt.summed(held, lambda total: fmt.number(total, 2)),
             fmt.percent(gained / put_in * 100) if put_in > 0 else fmt.UNKNOWN,
             str(sum(a.positions for a in agents)),
             str(sum(a.open_orders for a in agents)),
@@ -125,8 +127,8 @@ def _agent_row(agent: AgentView, sync: tuple[str, str]) -> Row:
         (
             name,
             mode[0],
-            fmt.number(agent.balance, 2),
-            fmt.percent(agent.pnl_percent),
+            fmt.number(agent.balance if agent.told else None, 2),
+            fmt.percent(agent.pnl_percent if agent.told else None),
             str(agent.positions) if agent.positions else fmt.NOTHING,
             str(agent.open_orders) if agent.open_orders else fmt.NOTHING,
             sync[0],

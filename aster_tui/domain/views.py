@@ -111,6 +111,12 @@ class AgentView:
     total_trades: int = 0
 
     @property
+    def told(self) -> bool:
+        """Whether anybody ever said its balance: of an agent that only the environment names, the exchange
+        has to, and until then 0 is no figure."""
+        return self.mode == "paper" or bool(self.wallet_at or self.balance)
+
+    @property
     def halted(self) -> bool:
         """Whether a person stopped it."""
         return self.trading != "ACTIVE"

@@ -88,6 +88,25 @@ async def test_no_number_is_cut_where_only_its_padding_has_no_room(width: int) -
         assert "−1020 %" in text
 
 
+async def test_a_balance_that_nobody_said_is_not_shown_as_none() -> None:
+    nothing = {"balance": Decimal(0), "pnl_absolute": Decimal(0), "pnl_percent": Decimal(0), "stale": True}
+    port = Scripted(fleet(positions=0))
+    async with console(port) as (app, pilot):
+        port.show(agents=(agent(0, **nothing), agent(1)))
+        await until(pilot, lambda: "–" in shown(app, "agents"))
+        one, total = (
+            next(text for text in shown(app, "agents").splitlines() if word in text)
+            for word in ("NeuralSniper", "2 real")
+        )
+        assert "0.00" not in one
+        assert "1,017.31?" in total, "a part of the sum is not known"
+        port.show(agents=(agent(0, **nothing),))
+        await until(pilot, lambda: "1 real" in shown(app, "agents"))
+        assert "0.00" not in shown(app, "agents")
+        port.show(agents=(agent(0, **nothing, wallet_at=NOW),))
+        await until(pilot, lambda: "0.00" in shown(app, "agents"))
+
+
 @pytest.mark.parametrize("network", ["MAINNET", "TESTNET", "PRACTICE"])
 async def test_network_and_watch_mode_are_always_in_the_header(network: str) -> None:
     for size in (WIDE, SMALL):
