@@ -108,6 +108,9 @@ def test_halt_and_resume_with_and_without_the_database(
     tmp_path: Path, mongo_uri: str, mongo_database: str, raw_database: Any
 ) -> None:
     with pointed(tmp_path, mongo_uri, mongo_database, raw_database) as env:
+        nobody = run("halt", "--agent", "Snipper", "--reason", "storm", env=env)
+        assert nobody.returncode == 2
+        assert "no agent is called Snipper; known are Crane, Sage, Sniper" in nobody.stderr
         halted = run("halt", "--reason", "storm", "--json", env=env)
         assert (halted.returncode, answered(halted)["trading"]) == (0, "HALTED"), halted
         assert raw_database.controls.find_one({"_id": "fleet"})["reason"] == "storm"

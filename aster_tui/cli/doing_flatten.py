@@ -166,7 +166,8 @@ class CloseAll:
 
     def _wrong(self, scope: Scope) -> tuple[str, int]:
         if scope.unknown:
-            problem = f"no real agent is called {', '.join(scope.unknown)}: nothing was closed"
+            known = f"known are {', '.join(scope.known) or 'none'}"
+            problem = f"no real agent is called {', '.join(scope.unknown)}: nothing was closed; {known}"
             if self._notes:  # it may be one that only the database knows
                 return f"{problem}; {'; '.join(self._notes)}", UNREACHABLE
             return problem, USAGE

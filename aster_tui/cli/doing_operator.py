@@ -230,9 +230,11 @@ async def _set_trading(
                     # At once: the database may take its time to say who else is called so.
                     ids = [agent.agent_id for agent in here]
                     halt_locally(settings.state_folder, reason, who.operator, keys=ids, state=state)
-            known = [*here, *_called(await _known_agents(settings, store), names)]
+            everyone = await _known_agents(settings, store)
+            known = [*here, *_called(everyone, names)]
             if missing := [n for n in names if not _called(known, [n])]:
-                message = f"no agent is called {', '.join(missing)}"
+                others = ", ".join(agent.name for agent in everyone) or "none"
+                message = f"no agent is called {', '.join(missing)}; known are {others}"
                 return {"ok": False, "code": "usage", "message": message}, USAGE
             keys = [*dict.fromkeys(agent.agent_id for agent in known)]
         whom = ", ".join(names) or "the fleet"

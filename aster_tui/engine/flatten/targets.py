@@ -50,12 +50,14 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is to be closed. ``others`` are agents that were not chosen and share a chosen one's account."""
+    """What is to be closed. ``others`` are agents that were not chosen and share a chosen one's account,
+    ``unknown`` the names that no real agent has, ``known`` those there are."""
 
     targets: tuple[Target, ...]
     unknown: tuple[str, ...] = ()
     without_account: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
 
 
 def known_here(environment: Mapping[str, str], state_folder: Path, network: str) -> tuple[AgentDocument, ...]:
@@ -104,7 +106,9 @@ def scope_of(
 ) -> Scope:
     """The accounts of the agents called ``names``, of all without one."""
     real = sorted((agent for agent in agents if agent.on_account), key=lambda agent: agent.name)
-    wanted = {name.lower() for name in names}
+    asked = sorted(set(names))
+    wanted = {name.lower() for name in asked}
+    called = {agent.name.lower() for agent in real}
     chosen = [agent for agent in real if not wanted or agent.name.lower() in wanted]
     accounts: dict[str, list[AgentDocument]] = {}
     for agent in real:
@@ -124,9 +128,10 @@ def scope_of(
     others = {agent.name for target in targets for agent in target.agents} - names_chosen
     return Scope(
         targets,
-        tuple(sorted(wanted - {agent.name.lower() for agent in real})),
+        tuple(name for name in asked if name.lower() not in called),
         tuple(agent.name for agent in chosen if not agent.user_address),
         tuple(sorted(others)),
+        tuple(agent.name for agent in real),
     )
 
 
