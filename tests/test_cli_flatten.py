@@ -114,7 +114,11 @@ def test_chosen_agents_and_symbols_and_nobody_else(tmp_path: Path) -> None:
         (("--read-only", "close-all", "--yes"), 3, "read-only"),
         (("--no-keys", "close-all", "--yes"), 3, "read-only"),
         (("close-all",), 2, "--yes"),
-        (("close-all", "--agent", "nobody", "--yes"), 2, "called nobody: nothing was closed; known are CRANE, SNIPER"),
+        (
+            ("close-all", "--agent", "nobody", "--yes"),
+            2,
+            "nobody: nothing was closed; known are CRANE, SNIPER",
+        ),
         (("close-all", "--deadline", "soon", "--yes"), 2, "--deadline"),
         (("close-all", "--symbol", "btcc", "--yes"), 2, "the exchange has no BTCCUSDT"),
     ],
