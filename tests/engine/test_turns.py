@@ -355,6 +355,18 @@ async def away(floor: Floor, mongod: LocalMongod, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(turns, "WAIT_SECONDS", 15.0)
         await one_of_two(floor, (one, other), 1)
         assert floor.database.leases.find_one({"_id": key_of_account(account(floor))})
+        # What other machines did while it was away is read once it is back.
+        tiny = Ticket("ETHUSDT", "BUY", "market", quantity=D("0.01"))
+        reads: list[int] = []
+        for again in (False, False, True):
+            if again:
+                await asyncio.to_thread(mongod.kill)
+                await rig.until(lambda: rig.feed(one, "mongo") == "down", "it is away again")
+                await asyncio.to_thread(mongod.start)
+                await rig.until(lambda: rig.feed(one, "mongo") == "live", "and back again", 40)
+            assert (await ask(one, PlaceOrder(floor.agents["One"], tiny))).state == "done"
+            reads.append(await floor.requests("GET /fapi/v3/openOrders"))
+        assert reads[1:] == [reads[0], reads[0] + 1]
 
 
 def mongo_is_back(floor: Floor) -> bool:

@@ -119,6 +119,7 @@ class TradeRoom:
         """Take an event of the engine."""
         self.guardian.listen(event)
         self.executor.listen(event)
+        self._turns.listen(event)
         self.funding.listen(event)
         if self.worker is not None:
             self.worker.paper.listen(event)

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 from aster_tui.aster.errors import AsterError
 from aster_tui.aster.trader import Trader
+from aster_tui.domain.events import Event, FeedChanged
 from aster_tui.domain.trading import account_key
 from aster_tui.engine.core import Core
 from aster_tui.engine.trade.desk import Forbidden
@@ -40,6 +41,8 @@ PAUSE_SECONDS = (0.02, 0.06)
 ANSWER_SECONDS, AWAY_ANSWER_SECONDS = 2.5, 0.3
 #: How long giving a turn back may take; what is not given back runs out.
 GIVE_BACK_SECONDS = 2.0
+#: The database's feed.
+DATABASE = "mongo"
 LOST = "the account's turn was lost before the order left: another process may be opening there by now"
 _APART = "it is not known whether another machine opens something on its account"
 
@@ -133,6 +136,11 @@ class Turns:
         self._away = False
         self._counted = itertools.count(1)
         self._ending: set[asyncio.Task[None]] = set()
+
+    def listen(self, event: Event) -> None:
+        """Take an event of the engine: while the database is away, other machines need no lease to trade."""
+        if isinstance(event, FeedChanged) and event.name == DATABASE and event.state != "live":
+            self._had.clear()
 
     @asynccontextmanager
     async def of(self, account: str) -> AsyncIterator[Turn]:
