@@ -42,6 +42,8 @@ SILENT_SECONDS = 15.0
 LIFE_SECONDS = 23.5 * 3600
 HANDOVER_SECONDS = 30.0
 RETRY_HANDOVER_SECONDS = 60.0
+#: How long the venue's answer to our farewell is waited for: nothing of it is needed.
+FAREWELL_SECONDS = 0.1
 MAX_FRAME = 8 * 1024 * 1024
 _RAW_SHOWN = 300
 
@@ -121,7 +123,12 @@ class _Stream(ABC):
     def _open(self, url: str) -> connect:
         # The pings are sent here, so that their answers count as signs of life.
         return connect(
-            url, proxy=None, open_timeout=10, close_timeout=1, ping_interval=None, max_size=MAX_FRAME
+            url,
+            proxy=None,
+            open_timeout=10,
+            close_timeout=FAREWELL_SECONDS,
+            ping_interval=None,
+            max_size=MAX_FRAME,
         )
 
     async def _read(

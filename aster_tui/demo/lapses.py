@@ -30,8 +30,8 @@ MOST_POSITIONS = 5
 QUIET = "LINK"
 #: When the first lapse comes, the pauses of the first seconds, and those after.
 FIRST_AT, EARLY_SECONDS, EARLY, LATER = 1.0, 8.0, 0.4, 6.0
-#: In the first seconds there is no document yet that could be written wrong.
-DRIFT_TRIES, DRIFT_PAUSE = 8, 0.25
+#: In the first seconds there is no document yet that could be written wrong: how often one is looked for.
+DRIFT_PAUSE = 0.25
 #: How long an order's end may take to be known by the decision maker.
 SETTLE = 2.0
 
@@ -80,6 +80,8 @@ class Lapses:
         async with asyncio.TaskGroup() as tasks:
             # Those that take their time go beside the others.
             tasks.create_task(self._rotate(self._slow(), started))
+            if self._real:
+                tasks.create_task(self._rotate([self._drift], started))
             await self._rotate(self._quick(), started)
 
     async def _rotate(self, lapses: Sequence[Lapse], started: float) -> None:
@@ -94,7 +96,7 @@ class Lapses:
                 await asyncio.sleep(EARLY if early else LATER / self._haste)
 
     def _quick(self) -> list[Lapse]:
-        found: list[Lapse] = [self._wants("BTC", size_usd=3000.0, leverage=10), self._drift]
+        found: list[Lapse] = [self._wants("BTC", size_usd=3000.0, leverage=10)]
         if self._real:
             found.append(self._reduce_only)
         found += [
@@ -193,7 +195,7 @@ class Lapses:
 
     async def _drift(self) -> None:
         """What a second writer with an old picture does: a size that is not the exchange's."""
-        for _ in range(DRIFT_TRIES if self._real else 0):
+        while True:
             for agent in self._random.sample(self._real, len(self._real)):
                 held = await self._store.open_positions(agent.agent_id)
                 if held:
@@ -202,6 +204,7 @@ class Lapses:
                     free = await self._free(agent)
                     if free:
                         await self._maker.queue(agent, self._long(free[0]))
+                    await asyncio.sleep(8 * LATER / self._haste)
                     return
             await asyncio.sleep(DRIFT_PAUSE)
 

@@ -49,17 +49,12 @@ async def _stream(database: Any, on_state: Callable[[str], None] | None) -> Asyn
         {"$match": {"ns.coll": {"$in": list(COLLECTIONS)}, "operationType": {"$in": list(_OPERATIONS)}}},
         {"$project": {f"fullDocument.{field}": 0 for field in _HEAVY}},
     ]
-    stream = database.watch(pipeline, full_document="updateLookup", max_await_time_ms=500)
-    try:
-        first = await stream.try_next()  # opens it: what is written from here on is seen
+    # Entering it opens it, without waiting for a first change: what is written from here on is seen.
+    async with database.watch(pipeline, full_document="updateLookup", max_await_time_ms=500) as stream:
         if on_state is not None:
             on_state("stream")
-        if first is not None:
-            yield _change(first)
         async for raw in stream:
             yield _change(raw)
-    finally:
-        await stream.close()
 
 
 def _change(raw: Mapping[str, Any]) -> StoreChange:
