@@ -17,13 +17,15 @@ from aster_tui.engine.thread import EngineThread
 PATIENCE = 20.0
 
 
-async def until(condition: Callable[[], Any], what: str = "", patience: float = PATIENCE) -> Any:
+async def until(
+    condition: Callable[[], Any], what: str = "", patience: float = PATIENCE, *, every: float = 0.02
+) -> Any:
     """Wait until ``condition`` gives something true, and return it."""
     deadline = time.monotonic() + patience
     while not (found := condition()):
         if time.monotonic() > deadline:
             raise AssertionError(f"did not happen in {patience} s: {what or condition}")
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(every)
     return found
 
 

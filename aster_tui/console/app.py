@@ -155,7 +155,7 @@ class ConsoleApp(App[None]):
 
     # The clock
 
-    def _tick(self) -> None:
+    def _tick(self, *, anew: bool = False) -> None:
         """Look at the engine's newest snapshot, unless the terminal is behind."""
         if self._frame is None:  # a size is told before there is anything to lay out
             return
@@ -169,7 +169,7 @@ class ConsoleApp(App[None]):
         if self._engine.failure is not None and not self._told_failure:
             self._told_failure = True
             self.say(f"{self._engine.failure}: what is shown is the last that was known", lasting=True)
-        if snapshot is self._shown and now // 1000 == self._second:
+        if snapshot is self._shown and now // 1000 == self._second and not anew:
             if self.options.replay is not None:
                 self._lines(now)  # how far it has come
             return
@@ -227,8 +227,7 @@ class ConsoleApp(App[None]):
         self._lines(self._clock())
 
     def _repaint(self) -> None:
-        self._second = -1
-        self.call_after_refresh(self._tick)
+        self.call_after_refresh(self.keyboard.after(partial(self._tick, anew=True)))
 
     def _look_at_terminal(self) -> None:
         now = time.monotonic()

@@ -11,10 +11,10 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from aster_tui.console import format as fmt
+from aster_tui.console.layer import Layer
 from aster_tui.console.status_line import Styles
 from aster_tui.console.widgets.grid import UNDER
 from aster_tui.domain.command_log import CommandView, command_log
@@ -24,7 +24,7 @@ from aster_tui.domain.views import AgentView, ConsoleView, ErrorView, FleetSnaps
 Pairs = list[tuple[str, str]]
 
 
-class Overlay(ModalScreen[None]):
+class Overlay(Layer):
     """A scrolling text above the panes. Escape, enter, q and ? close it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

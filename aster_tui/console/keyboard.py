@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from textual import events
 from textual.app import ScreenStackError
 from textual.message_pump import MessagePump
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 from textual.widgets import Input
 
 from aster_tui.console.held import HeldKey
+from aster_tui.console.layer import Layer
 
 if TYPE_CHECKING:
     from aster_tui.console.app import ConsoleApp
@@ -30,8 +32,11 @@ PATIENCE_SECONDS, STANDS_SECONDS = 0.25, 2.0
 #: that hung gives everything at once. Such a flood is over when no key came for so long.
 MOST_WAITING, QUIET_SECONDS = 200, 0.5
 
+#: A pane that came into sight gets its place when its styles have come: how often that is looked for.
+LAYOUT_SECONDS = 0.01
 
-class ActingScreen(ModalScreen[None]):
+
+class ActingScreen(Layer):
     """A screen that acts. ``standing`` is set when it is put together and has the focus where it belongs."""
 
     def __init__(self) -> None:
@@ -51,6 +56,8 @@ class Keyboard:
         self._key = HeldKey()
         self._waiting: list[tuple[events.Key, bool, bool]] = []
         self._came = asyncio.Event()
+        self._painted = asyncio.Event()
+        self._painted.set()
         self._pressed_on: tuple[Screen[Any], ...] = ()
         self._flooded_at: float | None = None
         self.held = False
@@ -86,6 +93,23 @@ class Keyboard:
         self._flooded_at = now
         self._app.say("too many keys at once: they were left out; look, then go on")
         return True
+
+    def after(self, paint: Callable[[], None]) -> Callable[[], None]:
+        """What paints the panes that came into sight, once they have a place: the keys wait until it is
+        done."""
+        self._painted.clear()
+        until = time.monotonic() + STANDS_SECONDS
+
+        def painted() -> None:
+            try:
+                paint()
+            finally:
+                if self._app.pane.region or time.monotonic() > until:
+                    self._painted.set()
+                else:
+                    self._app.set_timer(LAYOUT_SECONDS, painted)
+
+        return painted
 
     async def run(self) -> None:
         """Do the keys, until cancelled or until there is no screen any more they could be for."""
@@ -124,12 +148,13 @@ class Keyboard:
             await passed(pump)
 
     async def _stands(self) -> None:
-        """Until what is on top is put together: what is typed ahead is meant for its first field."""
+        """Until what is on top is put together: what is typed ahead is meant for its first field, or for the
+        first row of the pane that was gone to."""
         top = self._app.screen
-        if isinstance(top, ActingScreen):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(STANDS_SECONDS):
-                    await top.standing.wait()
+        standing = top.standing if isinstance(top, ActingScreen) else self._painted
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STANDS_SECONDS):
+                await standing.wait()
 
 
 async def passed(pump: MessagePump) -> None:

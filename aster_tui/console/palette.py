@@ -14,6 +14,7 @@ from textual.worker import Worker
 
 from aster_tui.console import format as fmt
 from aster_tui.console.actions import Action
+from aster_tui.console.layer import Closing
 
 if TYPE_CHECKING:
     from aster_tui.console.app import ConsoleApp
@@ -64,7 +65,7 @@ def entry(app: ConsoleApp, action: Action) -> Text:
     return line
 
 
-class Palette(CommandPalette):
+class Palette(Closing, CommandPalette):
     """Textual's palette. Its busy sign is never needed here: nothing is fetched."""
 
     def _start_busy_countdown(self) -> None:
@@ -74,6 +75,12 @@ class Palette(CommandPalette):
         """Its searches. One that begins when the palette is closed already finds no list to fill, and must
         not take the console down with it."""
         return super().run_worker(partial(_while_it_stands, work), *args, **more)
+
+    def _action_command_list(self, action: str) -> None:
+        """Move in the list. One that has options and is not laid out yet knows no page to go to, and must not
+        take the console down with it."""
+        with suppress(KeyError, IndexError):
+            super()._action_command_list(action)
 
 
 async def _while_it_stands(work: Callable[[], Awaitable[None]]) -> None:

@@ -8,11 +8,11 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from aster_tui.console import format as fmt
 from aster_tui.console.doing_replay import Replayed
+from aster_tui.console.layer import Layer
 from aster_tui.console.moments import HOW, MomentError, parse_moment
 from aster_tui.console.widgets.field import Field
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aster_tui.console.app import ConsoleApp
 
 
-class TimeDialog(ModalScreen[None]):
+class TimeDialog(Layer):
     """Asks for the moment to go to."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", show=False, id="time.close")]

@@ -17,10 +17,10 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from aster_tui.console import format as fmt
+from aster_tui.console.layer import Layer
 from aster_tui.console.pane import Pane
 from aster_tui.console.widgets.field import Field
 from aster_tui.console.widgets.picker import Picker
@@ -118,7 +118,7 @@ class FieldsDialog(Picker):
         cast("ConsoleApp", self.app).say(f"copied {name}")
 
 
-class ExportDialog(ModalScreen[None]):
+class ExportDialog(Layer):
     """Asks where the CSV goes, and says where it went."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -52,7 +52,7 @@ def events_of(kind: type[Any]) -> st.SearchStrategy[Any]:
 
 
 @pytest.mark.parametrize("kind", get_args(ev.Event))
-@settings(max_examples=40, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=15, suppress_health_check=list(HealthCheck), deadline=None)
 @given(data=st.data())
 def test_every_event_is_the_same_after_writing_and_reading(kind: type[Any], data: st.DataObject) -> None:
     event = data.draw(events_of(kind))
@@ -125,7 +125,7 @@ def _live(tape: Tape, count: int, at: int) -> Any:
     return snapshot(state, at, sync_stale_ms=HEADER.sync_stale_ms)
 
 
-@settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=30, suppress_health_check=list(HealthCheck), deadline=None)
 @given(_EVENTS, st.lists(st.integers(-100, 6_000), min_size=1, max_size=6), st.integers(1, 7))
 def test_wherever_one_goes_it_is_as_it_was_then(
     events: list[tuple[int, Any]], visits: list[int], kept_every: int
@@ -140,7 +140,7 @@ def test_wherever_one_goes_it_is_as_it_was_then(
             assert player.snapshot() == _live(tape, player.position, T0 + offset)
 
 
-@settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=30, suppress_health_check=list(HealthCheck), deadline=None)
 @given(st.lists(_any_event(), max_size=12), st.lists(_any_event(), max_size=8))
 def test_a_fork_and_its_origin_do_not_touch_each_other(before: list[Any], after: list[Any]) -> None:
     def fresh() -> FleetState:

@@ -8,11 +8,12 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from aster_tui.console.layer import Layer
 
-class Picker(ModalScreen[None]):
+
+class Picker(Layer):
     """Lines with a cursor. A subclass says the lines and what happens to the one that is chosen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
