@@ -165,7 +165,7 @@ async def test_positions_are_halved_reversed_and_closed_and_orders_changed_and_c
         await confirm(app, pilot)
         await seen(pilot, lambda: len(floor.open_orders(0)) == 1, "it rests")
         await pilot.press("escape", "3")
-        await seen(pilot, lambda: any(o.open for o in engine.snapshot().orders))
+        await seen(pilot, lambda: any(o.open for o in pane(app, "orders").shown_views))
         await pilot.press("slash", *"lmt", "enter", "e")
         await fill(app, pilot, price=str((mark * D("0.985")).quantize(D("0.01"))))
         await pilot.press("ctrl+s")
@@ -174,6 +174,8 @@ async def test_positions_are_halved_reversed_and_closed_and_orders_changed_and_c
         assert view.state == "done", view
         (resting,) = floor.open_orders(0)
         assert resting.price < price
+        orders = pane(app, "orders")
+        await seen(pilot, lambda: any(o.open and o.price == resting.price for o in orders.shown_views))
         await pilot.press("c")
         await confirm(app, pilot)
         await seen(pilot, lambda: floor.open_orders(0) == [], "cancelled")
@@ -279,15 +281,13 @@ async def test_the_dead_man_timer_is_held_at_the_exchange(floor: Floor) -> None:
 
 async def test_a_locked_console_does_nothing_until_it_is_unlocked(floor: Floor) -> None:
     floor.add("Real", 0)
-    async with at(floor, WIDE, "Real") as (app, pilot, engine):
+    async with at(floor, WIDE, "Real") as (app, pilot, _):
         await pilot.press("L")
-        await seen(pilot, lambda: engine.snapshot().locked)
-        await pilot.pause(0.3)
+        await seen(pilot, lambda: app._shown and app._shown.locked)
         await pilot.press("a", "o", "ctrl+x", *"flat", "enter")
         assert "nothing can be closed from here" in said(app)
         await pilot.press("escape", "L", *"unlock", "enter")
-        await seen(pilot, lambda: not engine.snapshot().locked)
-        await pilot.pause(0.3)
+        await seen(pilot, lambda: app._shown and not app._shown.locked)
         await pilot.press("a")
         assert "ARMED" in line(app, "header")
 
