@@ -259,7 +259,8 @@ class Lapses:
             await asyncio.sleep(SETTLE)
         finally:
             await self._tell("account", user=agent.user_address, trading="all")
-        await asyncio.sleep(4 * LATER / self._haste)
+        # Seldom: while it lasts the account can be closed by nobody.
+        await asyncio.sleep(20 * LATER / self._haste)
 
     async def _quiet_symbol(self) -> None:
         """A symbol is closed, and its mark price stands still."""

@@ -54,9 +54,10 @@ def _agent(agent: AgentView, positions: tuple[PositionView, ...]) -> dict[str, A
         "name": agent.name,
         "mode": agent.mode,
         "account": agent.account,
-        "balance": _plain(agent.balance),
-        "pnl_absolute": _plain(agent.pnl_absolute),
-        "pnl_percent": _plain(agent.pnl_percent),
+        # Nobody may read a balance that nobody has said yet as one of nothing.
+        "balance": _plain(agent.balance) if agent.told else None,
+        "pnl_absolute": _plain(agent.pnl_absolute) if agent.told else None,
+        "pnl_percent": _plain(agent.pnl_percent) if agent.told else None,
         "paper_balance": _decimal(agent.paper_balance),
         "positions": [_position(p) for p in positions if agent.key in p.agent_id.split("+")],
         "open_orders": agent.open_orders,

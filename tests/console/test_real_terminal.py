@@ -233,3 +233,18 @@ async def test_the_terminal_goes_in_the_middle(session: Session, step: Step) -> 
         assert [line.outcome for line in lines if line.phase == "answered"] == ["done"]
     if step in (order, close_all):
         assert await floor.requests("POST /fapi/v3/order/test") == 0
+
+
+async def test_a_line_that_drops_in_mid_close_all_breaks_off_nothing(session: Session) -> None:
+    """What is said on the way out goes to a terminal that is gone: the close-all ends, and so says the
+    code."""
+    await begun(session)
+    await order(session)
+    await session.follow(lambda: session.floor.amount(0, "BTCUSDT") == D("0.001"), "the fill")
+    session.press("\x1b")
+    await session.until("Agents 2", gone="order ticket")
+    await session.floor.fault("latency-ms", 700)
+    await close_all(session)
+    session.term.hang_up()
+    assert await asyncio.to_thread(session.term.process.wait, 60.0) == 128 + signal.SIGHUP
+    assert session.floor.amount(0, "BTCUSDT") == 0

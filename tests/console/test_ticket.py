@@ -44,7 +44,9 @@ async def test_a_market_order_from_key_to_request() -> None:
         await pilot.press("a", "o", *"eth", "enter")
         await type_into(app, pilot, quantity="0.05")
         assert "155.10 USDT" in said(app)
-        assert "14 of 14 safeguards" in said(app)
+        # Only the exchange knows the leverage of a symbol without a position.
+        assert "12 of 14 safeguards" in said(app)
+        assert "asked when it is sent: margin, leverage" in said(app)
         await pilot.press("ctrl+s")
         assert isinstance(app.screen, Confirm)
         for word in ("PRACTICE", "NeuralSniper", "● REAL", "0x0000", "BUY 0.05 ETHUSDT", "155.10 USDT"):
@@ -129,6 +131,14 @@ async def test_every_type_has_its_own_fields() -> None:
             callback_rate=D("0.5"),
             reduce_only=True,
         )
+
+
+async def test_a_symbol_that_stands_there_is_typed_over() -> None:
+    async with console(Scripted(trading())) as (app, pilot):
+        await pilot.press("o", *"eth", "enter", "escape", "o", "up", "up", "up")
+        assert app.focused is field(app, "symbol")
+        await pilot.press(*"btc", "enter")
+        assert field(app, "symbol").value == "BTCUSDT"
 
 
 async def test_disarmed_only_what_adds_no_risk_is_sent() -> None:

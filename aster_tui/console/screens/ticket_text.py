@@ -16,6 +16,8 @@ from aster_tui.domain.ticket_facts import leverage_of
 from aster_tui.domain.views import AgentView, FleetSnapshot
 
 CENT = Decimal("0.01")
+#: The safeguards that judge by the symbol's leverage.
+BY_LEVERAGE = frozenset({"margin", "leverage"})
 #: The fields of the form by the names that the examination has for them.
 FORM = {
     "quantity": "quantity",
@@ -43,8 +45,16 @@ def examined_text(
     """The whole examination."""
     text = where(snapshot, [agent] if agent else [], styles)
     text.append_text(_numbers(snapshot, agent, examined, facts, styles))
-    text.append_text(_verdicts(examined, styles))
+    text.append_text(_verdicts(examined, styles, _later(snapshot, agent, examined)))
     return text
+
+
+def _later(snapshot: FleetSnapshot, agent: AgentView | None, examined: Examined) -> frozenset[str]:
+    """The safeguards that cannot be asked yet, because only the exchange knows the symbol's leverage."""
+    if examined.ticket.reduce_only:
+        return frozenset()
+    known = agent is not None and leverage_of(snapshot, agent.key, examined.ticket.symbol) is not None
+    return frozenset() if known else BY_LEVERAGE
 
 
 def _numbers(
@@ -85,7 +95,7 @@ def _mark(facts: Facts, places: int) -> str:
     return f"{fmt.number(now.mark, places)}, {fmt.age(now.now - now.mark_at)} old"
 
 
-def _verdicts(examined: Examined, styles: Styles) -> Text:
+def _verdicts(examined: Examined, styles: Styles, later: frozenset[str]) -> Text:
     text = Text()
     nearest = nearest_of(examined)
     for problem in examined.problems:
@@ -99,9 +109,13 @@ def _verdicts(examined: Examined, styles: Styles) -> Text:
         text.append("✗ ", style=styles["alarm"])
         text.append(f"{verdict.name}: ", style=styles["strong"])
         text.append(f"{verdict.message}\n")
-    passing = len(examined.verdicts) - len(refusing)
+    passing = [v.name for v in examined.verdicts if v.ok and v.name not in later]
     if passing and examined.quantity:
-        text.append(f"✓ {passing} of {len(examined.verdicts)} safeguards let it pass\n", style=styles["ok"])
+        count = f"{len(passing)} of {len(examined.verdicts)}"
+        text.append(f"✓ {count} safeguards let it pass\n", style=styles["ok"])
+        asked = [v.name for v in examined.verdicts if v.ok and v.name in later]
+        if asked:
+            text.append(f"· asked when it is sent: {', '.join(asked)}\n", style=styles["dim"])
     return text
 
 

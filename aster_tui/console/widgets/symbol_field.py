@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
+from textual import events
 from textual.binding import Binding, BindingType
 
 from aster_tui.console.widgets.field import Field
@@ -47,6 +48,11 @@ class SymbolField(Field):
     def decided(self) -> bool:
         """Whether the text is a symbol."""
         return self.value.strip().upper() in self.symbols
+
+    def _on_focus(self, event: events.Focus) -> None:
+        super()._on_focus(event)
+        if self.decided:  # who types here wants another one
+            self.action_select_all()
 
     def watch_value(self, value: str) -> None:
         """Other letters: the likeliest is picked."""
