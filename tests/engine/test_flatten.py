@@ -307,6 +307,32 @@ async def test_a_full_disk_and_a_hung_one_keep_nobody_from_closing(tmp_path: Pat
             assert not any(held(exchange).values())
 
 
+async def test_a_slow_disk_is_not_waited_for_and_gets_everything(tmp_path: Path) -> None:
+    slow = asyncio.Event()
+
+    class Slow(Journal):
+        async def intend_many(self, records: Any) -> None:
+            await slow.wait()
+            await super().intend_many(records)
+
+    def told(report: FlattenReport) -> None:
+        if report.journal:
+            slow.set()
+
+    async with practice(positions=4) as exchange:
+        run = a_run(exchange, tmp_path, journal=False, on_progress=told)
+        run._book = FlattenBook(Slow(tmp_path), opens=True)
+        report = await run.run()
+        assert report.flat
+        assert "did not answer within 1 s" in report.journal
+        journal = Journal(tmp_path)
+        await journal.open()
+        records = await journal.orders()
+        await journal.close()
+        assert len(records) == 4
+        assert {(r.state, r.status) for r in records} == {("done", "FILLED")}
+
+
 async def test_a_scope_of_symbols_leaves_the_others_and_their_orders(tmp_path: Path) -> None:
     async with practice() as exchange:
         user = user_of(exchange)

@@ -301,7 +301,7 @@ class AccountRun:
             self._tell(step, answer)
             return described(step, self._ids), answer
         self._sent[step.number] = prepared.nonce, now + self._expires_in(prepared.nonce)
-        written = await self._book.intend(
+        await self._book.intend(
             [self._record(r, c, prepared.nonce) for r, c in zip(requests, step.closes, strict=True)]
         )
         if isinstance(prepared, PreparedOrder):
@@ -312,10 +312,9 @@ class AccountRun:
             answer = await self._asked(self._client.send_batch(prepared), changes=True)
             answer = answer if isinstance(answer, Failure) else each(answer)
         self._tell(step, answer)
-        if written:
-            answers = [answer] * len(requests) if isinstance(answer, Failure) else answer
-            for close, told in zip(step.closes, answers, strict=True):
-                self._note(close, told)
+        answers = [answer] * len(requests) if isinstance(answer, Failure) else answer
+        for close, told in zip(step.closes, answers, strict=True):
+            self._note(close, told)
         return f"{described(step, self._ids)} nonce {prepared.nonce}", answer
 
     def _request(self, close: Close) -> OrderRequest:
