@@ -14,7 +14,7 @@ from aster_tui.domain.views import AgentView, FleetSnapshot
 from aster_tui.engine.engine import Engine
 from aster_tui.engine.thread import EngineThread
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 async def until(

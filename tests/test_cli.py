@@ -48,7 +48,7 @@ def practice(*arguments: str) -> Iterator[dict[str, Any]]:
         yield json.loads(running.stdout.readline())
     finally:
         running.terminate()
-        running.wait(10)
+        running.wait(60)
 
 
 @contextmanager

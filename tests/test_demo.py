@@ -118,7 +118,7 @@ def test_within_ten_seconds_orders_fills_a_refusal_and_drift_are_on_screen(
         term.until(lambda text: "(you)" in text, patience=60)
         assert theme("colour-blind").variables["aster-loss"].removeprefix("#") in term.colours()
         term.press("q")
-        assert term.wait(20) == 0
+        assert term.wait(60) == 0
     finally:
         term.close()
     nothing_is_left(temporary)
@@ -180,7 +180,7 @@ async def test_every_safeguard_is_met_and_every_decision_that_is_none(
     finally:
         if host.stdin is not None:
             host.stdin.close()
-        assert await asyncio.wait_for(host.wait(), 20) == 0
+        assert await asyncio.wait_for(host.wait(), 60) == 0
     nothing_is_left(temporary)
 
 
@@ -193,7 +193,7 @@ def test_nothing_is_left_however_the_console_ends(
     try:
         assert len(processes(str(temporary))) >= 2
         os.kill(term.process.pid, number)
-        term.wait(20)
+        term.wait(60)
     finally:
         term.close()
     nothing_is_left(temporary)

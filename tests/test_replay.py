@@ -129,7 +129,7 @@ def test_replay_in_a_terminal_and_the_terminal_goes(recorded: Path, size: tuple[
         term.press(" ++")
         term.until(lambda text: "▶ 5×" in text)
         term.hang_up()
-        assert term.process.wait(10) in (128 + signal.SIGHUP, -signal.SIGHUP)
+        assert term.process.wait(60) in (128 + signal.SIGHUP, -signal.SIGHUP)
     finally:
         term.close()
 

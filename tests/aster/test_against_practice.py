@@ -190,7 +190,7 @@ async def test_the_user_stream_tells_what_the_client_does(exchange: PracticeExch
         on_problem=lambda message, raw: events.append(message),
     )
     following = asyncio.create_task(stream.run())
-    await asyncio.wait_for(connected.wait(), 5)
+    await asyncio.wait_for(connected.wait(), 60)
     await client.place_order(MARKET)
     async with asyncio.timeout(5):
         while len(events) < 3:

@@ -64,7 +64,7 @@ def _exchange() -> Iterator[dict[str, Any]]:
         yield ready
     finally:
         running.terminate()
-        running.wait(10)
+        running.wait(60)
 
 
 async def _rest_all(ready: dict[str, Any]) -> None:

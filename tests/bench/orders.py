@@ -77,7 +77,7 @@ def measure(orders: int = 150, rounds: int = 3) -> dict[str, float]:
         return asyncio.run(_measure(json.loads(running.stdout.readline()), orders, rounds))
     finally:
         running.terminate()
-        running.wait(10)
+        running.wait(60)
 
 
 async def _measure(ready: dict[str, Any], orders: int, rounds: int) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -44,12 +45,11 @@ async def console(
         yield app, pilot
 
 
-async def until(pilot: Pilot[None], condition: Any, tries: int = 200) -> None:
-    for _ in range(tries):
-        if condition():
-            return
+async def until(pilot: Pilot[None], condition: Any, patience: float = 30.0) -> None:
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen"
         await pilot.pause(0.02)
-    raise AssertionError("did not happen")
 
 
 def pane(app: ConsoleApp, name: str) -> Pane:

@@ -342,7 +342,7 @@ async def test_two_workers_of_which_one_dies_or_sleeps(
                 running.terminate()
             for running in workers:
                 try:
-                    running.wait(15)
+                    running.wait(60)
                 except subprocess.TimeoutExpired:
                     running.kill()
             print(log.read_text()[-3000:])

@@ -33,7 +33,7 @@ def ready() -> Iterator[dict[str, Any]]:
     assert running.stdout is not None
     yield json.loads(running.stdout.readline())
     running.terminate()
-    running.wait(10)
+    running.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def send(request: dict[str, Any], body: bytes) -> tuple[int, Any]:
     headers = {name: str(value) for name, value in request["headers"].items()}
     asked = urllib.request.Request(request["url"], data=body, headers=headers, method=request["method"])
     try:
-        with urllib.request.urlopen(asked, timeout=10) as answer:
+        with urllib.request.urlopen(asked, timeout=60) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
@@ -141,7 +141,7 @@ def test_any_byte_of_its_signed_order_that_is_changed_is_refused(client: Any, re
 
 
 def executed(ready: dict[str, Any]) -> int:
-    with urllib.request.urlopen(f"{ready['rest']}/practice/state", timeout=10) as answer:
+    with urllib.request.urlopen(f"{ready['rest']}/practice/state", timeout=60) as answer:
         return int(json.load(answer)["executed_orders"])
 
 

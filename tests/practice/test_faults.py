@@ -164,4 +164,4 @@ def test_the_command_takes_them_all() -> None:
         assert json.loads(running.stdout.readline())["rest"]
     finally:
         running.terminate()
-        running.wait(10)
+        running.wait(60)

@@ -386,7 +386,7 @@ def test_the_command_says_when_it_is_ready_and_ends_when_told(number: int) -> No
     for account in ready["accounts"]:
         assert Account.from_key(account["signer_private_key"]).address == account["signer"]
     os.kill(running.pid, number)
-    out, errors = running.communicate(timeout=10)
+    out, errors = running.communicate(timeout=60)
     assert (running.returncode, out, errors) == (0, "", "")
 
 
@@ -394,7 +394,7 @@ def test_the_command_ends_with_its_standard_input() -> None:
     running = process("--exit-with-stdin", stdin=subprocess.PIPE)
     assert running.stdout is not None
     assert json.loads(running.stdout.readline())
-    running.communicate(timeout=10)
+    running.communicate(timeout=60)
     assert running.returncode == 0
 
 
@@ -410,7 +410,7 @@ def test_the_command_ends_with_its_standard_input() -> None:
 )
 def test_wrong_usage_is_one_line_and_exit_2(arguments: list[str]) -> None:
     ended = process(*arguments)
-    out, errors = ended.communicate(timeout=20)
+    out, errors = ended.communicate(timeout=60)
     assert ended.returncode == 2
     assert "Traceback" not in errors
     assert errors.strip().splitlines()[-1].startswith("aster-tui practice: ")
@@ -426,7 +426,7 @@ def test_a_taken_port_is_one_line() -> None:
             [sys.executable, "-m", "aster_tui", "practice", "--port", port],
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=60,
             check=False,
         )
         assert second.returncode == 2
@@ -434,4 +434,4 @@ def test_a_taken_port_is_one_line() -> None:
         assert port in second.stderr
     finally:
         first.terminate()
-        first.wait(10)
+        first.wait(60)
