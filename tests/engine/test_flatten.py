@@ -16,6 +16,7 @@ import pytest
 from aster_tui.aster.errors import AnswerError
 from aster_tui.domain.flatten.report import FlattenReport, document
 from aster_tui.domain.incident import incident_markdown
+from aster_tui.domain.lifecycle import OrderRecord
 from aster_tui.domain.trading import Position
 from aster_tui.engine.flatten.account import failure
 from aster_tui.engine.flatten.book import FlattenBook
@@ -331,6 +332,48 @@ async def test_a_slow_disk_is_not_waited_for_and_gets_everything(tmp_path: Path)
         await journal.close()
         assert len(records) == 4
         assert {(r.state, r.status) for r in records} == {("done", "FILLED")}
+
+
+async def test_what_is_told_of_an_order_is_written_down_after_the_order(tmp_path: Path) -> None:
+    held, go = asyncio.Event(), asyncio.Event()
+
+    class Slow(Journal):
+        async def intend_many(self, records: Any) -> None:
+            held.set()
+            await go.wait()
+            await super().intend_many(records)
+
+    def an_order(name: str) -> OrderRecord:
+        return OrderRecord(
+            client_order_id=name,
+            account="0x1",
+            agent_id="a",
+            agent="One",
+            purpose="flatten",
+            symbol="BTCUSDT",
+            side="SELL",
+            order_type="MARKET",
+            nonce=1,
+            intent_at=1,
+            quantity=D("0.1"),
+            reduce_only=True,
+        )
+
+    book = FlattenBook(Slow(tmp_path), opens=True)
+    book.start()
+    await book.intend([an_order("first")])
+    assert held.is_set() and book.trouble
+    # The second is sent and refused while the first still waits for the disk.
+    await book.intend([an_order("second")])
+    for name in ("first", "second"):
+        book.note(name, "refused", 2, {"code": "x", "message": "no", "raw": ""})
+    go.set()
+    await book.close()
+    journal = Journal(tmp_path)
+    await journal.open()
+    records = await journal.orders()
+    await journal.close()
+    assert {r.client_order_id: r.state for r in records} == {"first": "refused", "second": "refused"}
 
 
 async def test_a_scope_of_symbols_leaves_the_others_and_their_orders(tmp_path: Path) -> None:

@@ -134,6 +134,8 @@ class FlattenBook:
 
     async def _write_all(self, journal: Journal) -> None:
         intents, self._intents = self._intents, []
+        # With them: what is told while the disk is slow may be of orders that are not written down yet.
+        entries, self._entries = self._entries, []
         if intents:
             try:
                 await journal.intend_many([record for records, _ in intents for record in records])
@@ -146,7 +148,6 @@ class FlattenBook:
                     self._on_record(record)
                 if not done.done():
                     done.set_result(None)
-        entries, self._entries = self._entries, []
         if entries:
             for after in await journal.append_many(entries):
                 self._on_record(after)
