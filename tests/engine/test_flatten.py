@@ -362,7 +362,8 @@ async def test_what_is_told_of_an_order_is_written_down_after_the_order(tmp_path
     book = FlattenBook(Slow(tmp_path), opens=True)
     book.start()
     await book.intend([an_order("first")])
-    assert held.is_set() and book.trouble
+    assert held.is_set()
+    assert book.trouble
     # The second is sent and refused while the first still waits for the disk.
     await book.intend([an_order("second")])
     for name in ("first", "second"):
