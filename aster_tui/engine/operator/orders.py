@@ -80,7 +80,7 @@ class OrderTasks:
         """Place an order, or have it tested."""
         agent, client = self._on_account(asked.agent_id)
         adds = not asked.ticket.reduce_only and not asked.test
-        async with self._one_at_a_time(agent, move), self._turn(agent, move, adds=adds) as turn:
+        async with self._in_turn(agent, move, adds=adds) as turn:
             examined, leverage = await self._examined(agent, client, asked.ticket)
             shown = {"agent": agent.name, "test": asked.test, **judged(examined, leverage)}
             if not examined.ok:
@@ -115,38 +115,37 @@ class OrderTasks:
     async def modify(self, asked: ModifyOrder, move: Move) -> Answer:
         """Change a resting limit order; what it becomes passes the safeguards as a new one would."""
         agent, client = self._on_account(asked.agent_id)
-        async with self._one_at_a_time(agent, move):
-            order = await self._known(agent, client, asked.symbol, asked.order)
-            if order is None:
-                raise Refused(f"{agent.name} has no open order {asked.order} in {asked.symbol}")
-            ticket = Ticket(
+        order = await self._known(agent, client, asked.symbol, asked.order)
+        if order is None:
+            raise Refused(f"{agent.name} has no open order {asked.order} in {asked.symbol}")
+        ticket = Ticket(
+            asked.symbol,
+            order.side,
+            "limit",
+            quantity=asked.quantity,
+            price=asked.price,
+            time_in_force=order.time_in_force if order.time_in_force in ("GTC", "GTX") else "",
+            reduce_only=order.reduces,
+        )
+        async with self._in_turn(agent, move, adds=not order.reduces) as turn:
+            examined, leverage = await self._examined(
+                agent, client, ticket, changing=True, without=order.client_order_id
+            )
+            shown = {"agent": agent.name, **judged(examined, leverage)}
+            if not examined.ok:
+                raise Refused("; ".join(examined.reasons), **shown)
+            request = OrderRequest(
                 asked.symbol,
                 order.side,
-                "limit",
+                "LIMIT",
+                order.client_order_id,
                 quantity=asked.quantity,
                 price=asked.price,
-                time_in_force=order.time_in_force if order.time_in_force in ("GTC", "GTX") else "",
-                reduce_only=order.reduces,
+                reduce_only=order.reduce_only,
+                position_side=order.position_side,
             )
-            async with self._turn(agent, move, adds=not order.reduces) as turn:
-                examined, leverage = await self._examined(
-                    agent, client, ticket, changing=True, without=order.client_order_id
-                )
-                shown = {"agent": agent.name, **judged(examined, leverage)}
-                if not examined.ok:
-                    raise Refused("; ".join(examined.reasons), **shown)
-                request = OrderRequest(
-                    asked.symbol,
-                    order.side,
-                    "LIMIT",
-                    order.client_order_id,
-                    quantity=asked.quantity,
-                    price=asked.price,
-                    reduce_only=order.reduce_only,
-                    position_side=order.position_side,
-                )
-                move("sending")
-                return await self._modified(agent, client, request, shown, turn)
+            move("sending")
+            return await self._modified(agent, client, request, shown, turn)
 
     async def reduce(self, asked: ReducePosition, move: Move) -> Answer:
         """Close a part of a position, reduce-only; reversing opens the other side after it is flat."""
@@ -168,7 +167,8 @@ class OrderTasks:
                 sent.append(await self._send(agent, client, request, "close", None))
                 if not sent[-1].placed:
                     break
-            return await self._reduced(asked, agent, client, share, sent, move)
+            closed = await self._reduced(asked, agent, client, share, sent)
+        return closed if closed is not None else await self._reversed(asked, agent, client, sent, move)
 
     async def leverage(self, asked: SetLeverage, move: Move) -> Answer:
         """Set a symbol's leverage, within the cap."""
@@ -207,20 +207,23 @@ class OrderTasks:
 
     @asynccontextmanager
     async def _one_at_a_time(self, agent: AgentDocument, move: Move) -> AsyncIterator[None]:
-        """Orders of one account follow one another: each is judged by what the one before it left."""
+        """What reduces an account follows one another, and waits for nothing that adds risk there."""
         async with self._locks.setdefault(account_key(agent.user_address or ""), asyncio.Lock()):
             await self._settled(agent, move)
             yield
 
     @asynccontextmanager
-    async def _turn(self, agent: AgentDocument, move: Move, *, adds: bool) -> AsyncIterator[Turn | None]:
-        """What adds risk waits for what agents, and other processes, open on its account."""
+    async def _in_turn(self, agent: AgentDocument, move: Move, *, adds: bool) -> AsyncIterator[Turn | None]:
+        """What adds risk waits for what agents, the operator and other processes open on its account."""
         if not adds:
-            yield None
+            async with self._one_at_a_time(agent, move):
+                yield None
             return
+        await self._settled(agent, move)
         move("waiting for the account's turn")
         try:
             async with self._executor.turns.of(agent.user_address or "") as turn:
+                await self._settled(agent, move)
                 yield turn
         except StillUnderWay as error:
             raise Refused(f"{agent.name}: {error}", remedy=error.remedy) from None
@@ -449,8 +452,8 @@ class OrderTasks:
         client: Trader,
         share: Decimal,
         sent: list[Sent],
-        move: Move,
-    ) -> Answer:
+    ) -> Answer | None:
+        """The answer to a close; None when the other side is to be opened now."""
         executed = sum((s.record.executed for s in sent), ZERO)
         shown: dict[str, Any] = {"agent": agent.name, "orders": [record_row(s.record) for s in sent]}
         last = sent[-1]
@@ -463,11 +466,17 @@ class OrderTasks:
             return answer("failed", f"{agent.name}: {left} {asked.symbol} were not closed", **shown)
         if asked.part == 1:
             await self._executor.cancel_orphans(agent, client, asked.symbol)
-        if not asked.reverse:
-            return answer("done", f"{agent.name}: {plain(executed)} {asked.symbol} closed", **shown)
+        if asked.reverse:
+            return None
+        return answer("done", f"{agent.name}: {plain(executed)} {asked.symbol} closed", **shown)
+
+    async def _reversed(
+        self, asked: ReducePosition, agent: AgentDocument, client: Trader, sent: list[Sent], move: Move
+    ) -> Answer:
+        executed = sum((s.record.executed for s in sent), ZERO)
+        shown: dict[str, Any] = {"agent": agent.name, "orders": [record_row(s.record) for s in sent]}
         move(f"opening the other side in {asked.symbol}")
-        side: Side = "SELL" if share > 0 else "BUY"
-        ticket = Ticket(asked.symbol, side, "market", quantity=executed)
+        ticket = Ticket(asked.symbol, sent[0].record.side, "market", quantity=executed)
         try:
             async with self._executor.turns.of(agent.user_address or "") as turn:
                 examined, _ = await self._examined(agent, client, ticket, changing=True)
