@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from decimal import Decimal
@@ -24,14 +25,15 @@ from aster_tui.engine.core import now_ms
 from aster_tui.engine.feeds.account import AccountFeed
 from aster_tui.engine.thread import EngineThread
 from aster_tui.engine.trade import turns
-from aster_tui.engine.trade.leases import HeldLease
+from aster_tui.engine.trade.desk import Forbidden
+from aster_tui.engine.trade.leases import TTL_MS, HeldLease, seconds
 from aster_tui.engine.trade.situations import UNDER_WAY_MS
 from aster_tui.practice.errors import VenueError
 from aster_tui.practice.options import PracticeOptions
 from aster_tui.practice.server import PracticeExchange
 from aster_tui.store.journal import Journal
 from aster_tui.store.mongod import LocalMongod
-from aster_tui.store.trading import key_of_account
+from aster_tui.store.trading import Lease, key_of_account
 from tests import rig
 from tests.floor import Floor, ready
 
@@ -270,6 +272,47 @@ async def test_what_only_reduces_waits_for_no_turn(shared: Floor, monkeypatch: p
         assert (view.state, "the other side was not opened" in view.message) == ("failed", True), view
         assert shared.amount(0, "ETHUSDT") == 0
         assert {o.quantity for o in shared.open_orders(0) if not o.reduce_only} == {D("0.01")}
+
+
+def test_a_lease_is_over_when_the_machine_slept_past_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    really, slept = time.clock_gettime, 0.0
+
+    def told(clock: int) -> float:
+        return really(clock) + (slept if clock == time.CLOCK_BOOTTIME else 0.0)
+
+    monkeypatch.setattr(time, "clock_gettime", told)
+    held = HeldLease(Lease("account:0x1", "one", 1), seconds(), without_database=True)
+    held.permit()
+    slept = TTL_MS / 1000
+    with pytest.raises(Forbidden):
+        held.permit()
+
+
+async def test_a_close_does_not_wait_for_a_ticket_that_waits_for_its_turn(
+    shared: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "WAIT_SECONDS", 2 * rig.PATIENCE)
+    one = shared.agents["One"]
+    with rig.running(shared.settings, shared.environment) as engine:
+        await ready(engine, "One", "Two")
+        assert (await ask(engine, PlaceOrder(one, ETH))).state == "done"
+        key = {"_id": key_of_account(account(shared))}
+        await rig.until(lambda: shared.database.leases.find_one({**key, "owner": None}), "given back")
+        ends = {"$add": ["$$NOW", 600_000]}
+        shared.database.leases.update_one(key, [{"$set": {"owner": "another", "expiresAt": ends}}])
+        tiny = PlaceOrder(one, Ticket("ETHUSDT", "BUY", "market", quantity=D("0.01")))
+        waiting = asyncio.create_task(ask(engine, tiny))
+        await rig.until(lambda: any(r.state == "running" for r in engine.snapshot().requests), "it waits")
+        done = await ask(engine, ReducePosition(one, "ETHUSDT", D("0.5")))
+        assert (done.state, shared.amount(0, "ETHUSDT"), waiting.done()) == ("done", D("0.02"), False)
+        turned = asyncio.create_task(ask(engine, ReducePosition(one, "ETHUSDT", reverse=True)))
+        await rig.until(lambda: shared.amount(0, "ETHUSDT") == 0, "closed, and waiting to open")
+        sell = Ticket("ETHUSDT", "SELL", "market", quantity=D("0.02"), reduce_only=True)
+        refused = await ask(engine, PlaceOrder(one, sell))
+        assert refused.state in ("refused", "failed"), refused  # there is nothing to reduce, which is told
+        assert not turned.done()
+        shared.database.leases.update_one(key, {"$set": {"owner": None, "expiresAt": None}})
+        assert [(await task).state for task in (waiting, turned)] == ["done", "done"]
 
 
 async def test_what_a_stopped_process_left_under_way_counts_as_long_as_it_may_come(shared: Floor) -> None:

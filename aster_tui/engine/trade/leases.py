@@ -1,8 +1,8 @@
 """The right to trade for an agent, or to add risk on an account: held by one process anywhere, renewed in the
 database, lost by not renewing.
 
-Time is measured from before the request was sent, on a clock that goes on while the process is stopped:
-whoever was paused past its lease finds it expired before it can send anything.
+Time is measured from before the request was sent, on a clock that goes on while the process is stopped and
+while the machine sleeps: whoever was paused past its lease finds it expired before it can send anything.
 """
 
 from __future__ import annotations
@@ -24,6 +24,13 @@ MARGIN_SECONDS = 1.0
 LOST = "this worker no longer holds the agent: another one does, or may"
 
 
+def seconds() -> float:
+    """Seconds of a clock that nobody sets, the same for all processes of this machine. Where the system has
+    one (Linux), it goes on while the machine sleeps, which the usual one does not."""
+    sleepless: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if sleepless is None else time.clock_gettime(sleepless)
+
+
 class HeldLease:
     """One lease, as this process knows it.
 
@@ -41,7 +48,7 @@ class HeldLease:
         asked_at: float,
         *,
         without_database: bool,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = seconds,
     ) -> None:
         self.lease = lease
         self._clock = clock

@@ -17,7 +17,6 @@ import contextlib
 import itertools
 import random
 import re
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from aster_tui.domain.events import Event, FeedChanged
 from aster_tui.domain.trading import account_key
 from aster_tui.engine.core import Core
 from aster_tui.engine.trade.desk import Forbidden
-from aster_tui.engine.trade.leases import MARGIN_SECONDS, RENEW_SECONDS, TTL_MS, HeldLease
+from aster_tui.engine.trade.leases import MARGIN_SECONDS, RENEW_SECONDS, TTL_MS, HeldLease, seconds
 from aster_tui.store.base import StoreError, StoreUnavailable
 from aster_tui.store.journal import Journal
 from aster_tui.store.trading import TradingStore, key_of_account
@@ -126,7 +125,7 @@ class Turns:
         client_of: Callable[[str], Trader | None],
         *,
         without_database: bool = True,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = seconds,
     ) -> None:
         self._core, self._journal, self._store = core, journal, store
         self._client_of, self._clock = client_of, clock

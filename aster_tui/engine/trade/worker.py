@@ -30,7 +30,7 @@ from aster_tui.engine.trade.adoption import Adoption
 from aster_tui.engine.trade.desk import OrderDesk
 from aster_tui.engine.trade.executor import Executor, Outcome, proposal
 from aster_tui.engine.trade.interrupted import Interrupted
-from aster_tui.engine.trade.leases import RENEW_SECONDS, TTL_MS, HeldLease
+from aster_tui.engine.trade.leases import RENEW_SECONDS, TTL_MS, HeldLease, seconds
 from aster_tui.engine.trade.ledger import Ledger
 from aster_tui.engine.trade.paper import PaperDesk
 from aster_tui.engine.trade.queue import Queue
@@ -145,7 +145,7 @@ class Worker:
             return
         if self._stopping or agent.agent_id in self._tasks:
             return
-        asked_at = time.monotonic()
+        asked_at = seconds()
         try:
             lease = await self._store.take_lease(agent.agent_id, self._journal.owner, TTL_MS)
         except StoreUnavailable:
