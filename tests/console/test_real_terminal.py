@@ -135,8 +135,10 @@ async def order(session: Session) -> None:
 async def place(session: Session) -> None:
     session.press("\x13")
     await session.until("place this order?")
-    await asyncio.sleep(0.4)  # whoever reads a question takes a moment
-    session.press("y")
+    while "place this order?" in session.term.text():
+        await asyncio.sleep(0.4)  # whoever reads a question takes a moment, and longer on a slow line
+        session.press("y")
+        await asyncio.to_thread(session.term.read, 0.4)
 
 
 async def try_order(session: Session) -> None:

@@ -190,12 +190,12 @@ async def test_a_key_that_never_comes_is_given_up_at_the_deadline_and_nobody_wai
         # More of them than a pool of threads has room for.
         hanging = [replace(first, account=f"0x{n:040x}", open_wallet=forever, slow=True) for n in range(40)]
         try:
-            report = await a_run(exchange, tmp_path, [*hanging, second], deadline_s=1.0).run()
+            report = await a_run(exchange, tmp_path, [*hanging, second], deadline_s=5.0).run()
         finally:
             asks.set()
         assert report.ending == "left"
         assert [a.flat for a in report.accounts] == [False] * 40 + [True]
-        assert report.accounts[-1].marks["prove"] < 1_000
+        assert report.accounts[-1].marks["prove"] < 5_000
         assert "not found by the deadline" in report.accounts[0].error
         assert "not known" in report.message
 

@@ -218,8 +218,10 @@ async def test_what_another_process_opened_is_read_and_ones_own_is_known(
     shared: Floor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(AccountFeed, "_told", lambda feed, event: None)  # the streams tell nothing
+    monkeypatch.setattr("aster_tui.engine.feeds.account.COMPARE_SECONDS", 3600)
     path = "GET /fapi/v3/openOrders"
-    with two(shared, shared.settings, shared.settings) as (one, other):
+    seldom = shared.settings.model_copy(update={"sync_seconds": 3600})  # nothing else reads
+    with two(shared, seldom, seldom) as (one, other):
         await ready(one, "One", "Two")
         await ready(other, "One", "Two")
         small = PlaceOrder(shared.agents["One"], Ticket("ETHUSDT", "BUY", "market", quantity=D("0.02")))

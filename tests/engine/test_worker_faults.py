@@ -76,9 +76,14 @@ async def test_decisions_of_one_moment_are_judged_one_after_the_other(desk: Desk
         assert desk.database.agents.find_one({"name": "Real"})["isPaperTrading"] is False
 
 
-async def test_a_close_that_comes_after_somebody_elses_is_done_and_no_failure(desk: Desk) -> None:
+async def test_a_close_that_comes_after_somebody_elses_is_done_and_no_failure(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     account = first(desk)
-    with rig.running(desk.settings, desk.environment, working=True) as engine:
+    monkeypatch.setattr("aster_tui.engine.feeds.account.COMPARE_SECONDS", 3600)
+    monkeypatch.setattr("aster_tui.engine.feeds.account.DEGRADED_POLL_SECONDS", 3600)
+    settings = desk.settings.model_copy(update={"sync_seconds": 3600})
+    with rig.running(settings, desk.environment, working=True) as engine:
         await desk.ended(desk.decide("Real", **PROTECTED))
         desk.exchange._faults.set({"ws-silent": 1})
         async with trader(desk, account) as other:
