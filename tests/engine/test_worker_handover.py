@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from aster_tui.domain.client_ids import client_order_id
+from aster_tui.domain.commands import SyncAgents
+from aster_tui.engine.core import now_ms
 from aster_tui.store.journal import Journal
 from aster_tui.store.trading import TradingStore
 from tests import rig
@@ -123,6 +125,32 @@ async def test_another_machine_takes_an_agent_over_with_all_that_was_ordered_for
         await rig.until(lambda: desk.database.orders.count_documents(states) == 2, "the orders are told")
         await rig.until(lambda: (a := rig.agent(engine, "Real")) and a.sync.state == "in-sync", "in sync")
         assert "by the journal" not in rig.errors(engine)
+
+
+async def test_what_another_machine_ordered_a_moment_ago_is_no_drift_here(desk: Desk) -> None:
+    first(desk)
+    folder = desk.settings.state_folder.parent / "elsewhere"
+    elsewhere = desk.settings.model_copy(update={"state_dir": folder})
+    with rig.running(desk.settings, desk.environment, working=True):
+        assert (await desk.ended(desk.decide("Real", **PROTECTED)))["state"] == "done"
+        await rig.until(lambda: desk.database.orders.count_documents({"state": "open"}) == 2, "all is told")
+        with rig.running(elsewhere, desk.environment) as console:
+
+            def synced(since: int) -> bool:
+                agent = rig.agent(console, "Real")
+                return agent is not None and agent.sync.at > since and not agent.sync.running
+
+            await rig.until(lambda: synced(0), "the first sync")
+            closed = await desk.ended(desk.decide("Real", coin="BTC", signal="close"))
+            assert closed["state"] == "done", closed
+            ended = {"purpose": "close", "state": "done"}
+            await rig.until(lambda: desk.database.orders.count_documents(ended) == 1, "the close is told")
+            # The first one comes of the fill and takes it as just happened.
+            for _ in range(3):
+                before = now_ms()
+                console.submit(SyncAgents())
+                await rig.until(lambda at=before: synced(at), "synced")
+            assert "by the journal" not in rig.errors(console)
 
 
 async def test_a_shadow_that_the_database_was_not_told_of_yet_is_in_the_next_workers_book(

@@ -210,14 +210,17 @@ class SyncService:
         # Before the database is asked for anything: the journal is to be right also while that is away.
         if self._follow_up is not None:
             await self._follow_up.agent(client, agent.agent_id)
-        if self._adoption is not None:
-            for sharing_agent in self._core.state.agents_of(seen.account):
-                await self._adoption.agent(sharing_agent.agent_id)
+        await self._adopt(seen.account)
         at = now_ms()
         await store.sync_account(agent.agent_id, seen.wallet_balance, self._initial, at)
         sharing = self._core.state.agents_of(agent.user_address or "")
         others = [a.name for a in sharing if a.agent_id != agent.agent_id]
+        account = self._core.state.accounts[account_key(seen.account)]
         records = await self._records(seen.account)
+        if self._adoption is not None and self._journal_drift(account, seen.positions, records, expected):
+            # Ordered by another machine since its orders were last read, perhaps: that is no difference.
+            await self._adopt(seen.account, now=True)
+            records = await self._records(seen.account)
         # What moved while we looked is no surprise: the next sync sees it whole.
         offset = self._core.state.clock_offset_ms or 0
         moved = {r.symbol for r in records if _moved_since(r, started - SETTLE_MS, offset)}
@@ -231,7 +234,6 @@ class SyncService:
                 )
             positions = self._own_part(agent, positions)
         documents = await store.open_positions(agent.agent_id)
-        account = self._core.state.accounts[account_key(seen.account)]
         plan = plan_sync(
             agent.agent_id,
             agent.name,
@@ -256,6 +258,12 @@ class SyncService:
         )
         await store.apply_sync(agent.agent_id, plan, at)
         return (*plan.drift, *self._journal_drift(account, seen.positions, records, expected))
+
+    async def _adopt(self, account: str, *, now: bool = False) -> None:
+        """Bring in what other machines ordered on an account; ``now`` also if it was done a moment ago."""
+        if self._adoption is not None:
+            for agent in self._core.state.agents_of(account):
+                await self._adoption.agent(agent.agent_id, now=now)
 
     async def _records(self, account: str) -> list[OrderRecord]:
         """The journal's orders on an account."""
