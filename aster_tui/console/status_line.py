@@ -237,7 +237,8 @@ def tabs(active: str, snapshot: FleetSnapshot, styles: Styles) -> Text:
         "positions": len(snapshot.positions),
         "orders": len(snapshot.orders),
         "errors": len(snapshot.errors),
-        "commands": len(snapshot.requests),
+        # As the pane joins them: the requests of this console and the audit's lines of all.
+        "commands": len({row.request_id for rows in (snapshot.requests, snapshot.audit) for row in rows}),
         "operators": len(snapshot.consoles),
     }
     line = Text()

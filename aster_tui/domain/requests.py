@@ -21,6 +21,7 @@ from aster_tui.domain.commands import (
     SyncAgents,
 )
 from aster_tui.domain.symbols import plain
+from aster_tui.domain.ticket import Ticket
 
 
 def title_of(asked: Asked, names: Mapping[str, str]) -> str:
@@ -38,7 +39,7 @@ def title_of(asked: Asked, names: Mapping[str, str]) -> str:
         return f"{who(asked.agent_ids)} to {mode}{', closing positions' if asked.close_positions else ''}"
     if isinstance(asked, PlaceOrder):
         ticket = asked.ticket
-        size = plain(ticket.quantity) if ticket.quantity is not None else f"{ticket.size_usd} USD of"
+        size = _size(ticket)
         price = f" at {plain(ticket.price)}" if ticket.price is not None else ""
         stop = f" from {plain(ticket.stop_price)}" if ticket.stop_price is not None else ""
         only = ", reduce-only" if ticket.reduce_only else ""
@@ -70,3 +71,10 @@ def title_of(asked: Asked, names: Mapping[str, str]) -> str:
     if isinstance(asked, SetLock):
         return "lock this console to read-only" if asked.locked else "unlock this console"
     return type(asked).__name__
+
+
+def _size(ticket: Ticket) -> str:
+    """How much of the symbol, as it stands between the side and its name."""
+    if ticket.quantity is not None:
+        return plain(ticket.quantity)
+    return f"{plain(ticket.size_usd)} USD of" if ticket.size_usd is not None else "no size of"

@@ -261,7 +261,8 @@ async def test_unknown_keys_and_a_held_key_do_no_harm() -> None:
 
 
 async def test_80_by_24_shows_one_pane_under_tabs() -> None:
-    async with console(Scripted(), SMALL) as (app, pilot):
+    port = Scripted()
+    async with console(port, SMALL) as (app, pilot):
         for number, name in enumerate(PANES, start=1):
             await pilot.press(str(number))
             await pilot.pause(TICK_SECONDS * 1.5)
@@ -270,6 +271,8 @@ async def test_80_by_24_shows_one_pane_under_tabs() -> None:
             assert pane(app, name).size.width == 78
             assert pane(app, name).rows
         assert "1 agents 8" in line(app, "tabs")
+        shown_there = len(pane(app, "commands").views(port.snapshot()))
+        assert f"5 log {shown_there} " in line(app, "tabs")
 
 
 async def test_a_click_on_a_tab_goes_to_its_pane_and_under_a_dialog_nowhere() -> None:

@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 
 from aster_tui.domain.audit import AuditLine
 from aster_tui.domain.command_log import command_log
+from aster_tui.domain.commands import PlaceOrder
+from aster_tui.domain.requests import title_of
+from aster_tui.domain.ticket import Ticket
 from aster_tui.domain.views import RequestView
 
 
@@ -51,3 +54,8 @@ def test_the_order_of_the_lines_does_not_matter(lines: list[AuditLine]) -> None:
     rows = command_log((), lines)
     assert [row.key for row in rows] == ["3", "2", "1", "0"]
     assert all(row.state == "done" and row.ended_at == row.at + 1 for row in rows)
+
+
+def test_an_order_without_a_size_is_not_called_one_of_none() -> None:
+    asked = PlaceOrder("1", Ticket("BTCUSDT", "BUY"), test=True)
+    assert title_of(asked, {"1": "Nova"}) == "TEST Nova: BUY no size of BTCUSDT market"

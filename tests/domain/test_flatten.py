@@ -212,6 +212,15 @@ def test_a_closed_symbol_is_said_and_the_rest_goes_on_with_its_stop_left_alone()
     assert report.open_orders == 1
 
 
+def test_what_is_wrong_with_all_positions_is_said_once_and_names_them() -> None:
+    positions: dict[LegKey, Decimal] = {("AAUSDT", "BOTH"): D(4), ("BBUSDT", "BOTH"): D(5)}
+    run = play((False, positions, {}), Faults(closed=frozenset({"AAUSDT", "BBUSDT"})))
+    run.run()
+    report = run.machine.report()
+    assert report.errors == ("AAUSDT, BBUSDT: the symbol is closed",)
+    assert [r.why for r in report.remaining] == ["the symbol is closed"] * 2
+
+
 def test_out_of_bounds_a_limit_inside_the_band_closes() -> None:
     positions: dict[LegKey, Decimal] = {("AAUSDT", "BOTH"): D(40)}
     run = play((False, positions, {}), Faults(bounds=frozenset({"AAUSDT"})))

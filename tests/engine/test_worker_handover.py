@@ -138,7 +138,7 @@ async def test_what_another_machine_ordered_a_moment_ago_is_no_drift_here(desk: 
 
             def synced(since: int) -> bool:
                 agent = rig.agent(console, "Real")
-                return agent is not None and agent.sync.at > since and not agent.sync.running
+                return agent is not None and (agent.sync.at or 0) > since and not agent.sync.running
 
             await rig.until(lambda: synced(0), "the first sync")
             closed = await desk.ended(desk.decide("Real", coin="BTC", signal="close"))

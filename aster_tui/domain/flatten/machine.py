@@ -479,7 +479,12 @@ class Flatten:
         if self._end == "flat":
             return ()
         words = [self._standing.barred, self._why]
-        words += [f"{leg.symbol}: {leg.trouble}" for leg in left if leg.trouble]
+        # What is wrong with the account is wrong with each of its positions: it is said once, of all of them.
+        troubled: dict[str, list[str]] = {}
+        for leg in left:
+            if leg.trouble:
+                troubled.setdefault(leg.trouble, []).append(leg.symbol)
+        words += [f"{', '.join(sorted(set(symbols)))}: {why}" for why, symbols in troubled.items()]
         words += [self._orders.trouble] if self._orders.open else []
         words += [self._standing.trouble]
         return tuple(dict.fromkeys(word for word in words if word))

@@ -199,7 +199,11 @@ class ModeTasks:
                 {"name": agent.name, "ok": not left, "mode": "paper", "kept": kept, "not_closed": left}
             )
         bad = [row for row in rows if not row["ok"]]
-        words = f"{len(rows)} agents trade on paper now"
+        words = (
+            f"{len(rows)} agents trade on paper now"
+            if len(rows) != 1
+            else f"{rows[0]['name']} trades on paper now"
+        )
         kept = [f"{row['name']} {', '.join(row['kept'])}" for row in rows if row["kept"]]
         words += f"; kept and watched: {'; '.join(kept)}" if kept else ""
         words += f"; NOT CLOSED: {bad[0]['name']} {bad[0]['not_closed'][0]}" if bad else ""
