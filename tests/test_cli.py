@@ -184,3 +184,23 @@ def test_the_command_line_starts_light() -> None:
     code = f"import sys, aster_tui.cli; print([m for m in {heavy!r} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", [(), ("demo",)])
+def test_a_console_without_a_terminal_is_refused_in_one_line(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    env = {**os.environ, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    ended = subprocess.run(
+        [sys.executable, "-m", "aster_tui", *command],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=env,
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert "the console needs a terminal" in ended.stderr
+    assert ended.stdout == ""

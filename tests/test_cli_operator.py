@@ -38,7 +38,7 @@ def test_orders_from_the_command_line(
 ) -> None:
     with pointed(tmp_path, mongo_uri, mongo_database, raw_database) as env:
         before = state(env)["executed_orders"]
-        low = run("leverage", "--agent", "Sniper", "--symbol", "ETHUSDT", "5", "--yes", "--json", env=env)
+        low = run("leverage", "--agent", "Sniper", "--symbol", "eth", "5", "--yes", "--json", env=env)
         assert (low.returncode, answered(low)["leverage"]) == (0, 5), low
         # Nobody is asked and nothing is sent where there is no terminal and no --yes.
         assert run(*ETH, "--quantity", "0.01", "--json", env=env).returncode == 2

@@ -8,6 +8,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -26,6 +27,7 @@ from aster_tui.domain.commands import (
 )
 from aster_tui.domain.controls import FLEET
 from aster_tui.domain.requests import title_of
+from aster_tui.domain.symbols import symbol_among
 from aster_tui.domain.ticket import read_number, read_ticket
 from aster_tui.domain.views import AgentView, FleetSnapshot, RequestView, TradingState
 from aster_tui.engine.thread import EngineThread
@@ -343,7 +345,7 @@ def _request(
             agent, problem, code = _ready(engine, name, account=account)
             if agent is None:
                 return finish({"ok": False, "code": _code(code), "message": problem}, code, as_json)
-            asked = make(agent.key)
+            asked = _meant(make(agent.key), engine.snapshot())
             if not yes and not _confirmed(engine.snapshot(), agent, asked, word):
                 return refused("it was not confirmed: nothing was sent", as_json=as_json)
             view = _answered(engine, asked, quiet=as_json)
@@ -360,6 +362,14 @@ def _request(
             click.echo(f"  {row.get('symbol')} {row.get('client_order_id')} {row.get('status')}", err=True)
         return code
     return finish(document, code, as_json)
+
+
+def _meant(asked: Asked, seen: FleetSnapshot) -> Asked:
+    """The request about the symbol that its name means: ``BTC`` is ``BTCUSDT``."""
+    if isinstance(asked, CancelOrders | ModifyOrder | ReducePosition | SetLeverage) and asked.symbol:
+        known = {*seen.rules, *(p.symbol for p in seen.positions), *(o.symbol for o in seen.orders)}
+        return replace(asked, symbol=symbol_among(asked.symbol, known))
+    return asked
 
 
 def _ready(engine: EngineThread, name: str, *, account: bool) -> tuple[AgentView | None, str, int]:

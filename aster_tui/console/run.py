@@ -17,6 +17,7 @@ from aster_tui.console.format import one_line
 from aster_tui.console.options import ConsoleOptions
 from aster_tui.console.port import EnginePort
 from aster_tui.console.registry import KeysError
+from aster_tui.exits import USAGE
 
 # The standard library's: structlog takes 20 ms to import, and its formatter writes these lines too.
 log = logging.getLogger(__name__)
@@ -32,7 +33,8 @@ LOGGED = "The log says more (aster-tui paths)."
 def run_console(
     engine: EnginePort, *, options: ConsoleOptions | None = None, app: ConsoleApp | None = None
 ) -> int:
-    """Show the console until the operator quits or the terminal goes; returns the exit code.
+    """Show the console until the operator quits or the terminal goes; returns the exit code, at once where
+    there is no terminal.
 
     Raises:
         KeysError: the keys of ``options`` cannot be; nothing was shown or started.
@@ -46,6 +48,10 @@ def run_console(
         code = _broke(error)
         engine.stop()
         return code
+    if why := terminal.none_there():
+        print(f"aster-tui: {why}; aster-tui status prints the fleet", file=sys.stderr)
+        engine.stop()
+        return USAGE
     code = 0
     with _hang_up(app, engine) as left:
         try:

@@ -54,6 +54,19 @@ def _swallow(frames: queue.Queue[str | None]) -> None:
         pass
 
 
+def none_there() -> str:
+    """Why there is nothing to show a console on and to type into, or nothing. Keys come from standard input,
+    and the screen goes to standard error: the output may go elsewhere."""
+    for stream, name in ((sys.__stdin__, "input"), (sys.__stderr__, "error")):
+        try:
+            if stream is not None and os.isatty(stream.fileno()):
+                continue
+        except (ValueError, OSError):
+            pass
+        return f"the console needs a terminal, and standard {name} is none: over SSH say ssh -t"
+    return ""
+
+
 def let_go() -> None:
     """The terminal is gone: what would be read from it or written to it goes to and comes from nowhere."""
     null = os.open(os.devnull, os.O_RDWR)
