@@ -18,11 +18,24 @@ from aster_tui.engine.flatten.book import FlattenBook
 from aster_tui.engine.flatten.run import FlattenRun
 from aster_tui.engine.flatten.targets import Target
 from aster_tui.practice.listings import LISTINGS
+from aster_tui.practice.options import PracticeOptions
 from aster_tui.practice.server import PracticeExchange
 from aster_tui.store.journal import Journal
 
 D = Decimal
 Leg = tuple[str, str]
+
+
+def practice(**more: Any) -> PracticeExchange:
+    """An exchange whose market stands still, with one rich account unless more are asked for."""
+    options: dict[str, Any] = {"volatility": D(0), "balance": D(10**6), "accounts": 1, **more}
+    return PracticeExchange(PracticeOptions(**options))
+
+
+def user_of(exchange: PracticeExchange, number: int = 0) -> str:
+    """The address of an account."""
+    user: str = exchange.ready_document()["accounts"][number]["user"]
+    return user
 
 
 def agent_of(account: dict[str, str], name: str | None = None) -> AgentDocument:

@@ -192,7 +192,7 @@ async def test_what_one_asks_for_is_in_the_log_at_once() -> None:
         await pilot.press("5")
         await until(pilot, lambda: "sync NeuralSniper" in painted(app))
         assert "running" in painted(app)
-        assert "5 log 1" in line(app, "tabs")
+        assert "5 log 3" in line(app, "tabs")  # beside the audit's two
 
 
 @given(st.lists(st.decimals("0.0001", "1000000", places=4), min_size=1, max_size=12), st.integers(1, 30))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -16,31 +15,28 @@ import pytest
 from aster_tui.aster.errors import AnswerError
 from aster_tui.domain.flatten.report import FlattenReport, document
 from aster_tui.domain.incident import incident_markdown
-from aster_tui.domain.lifecycle import OrderRecord
 from aster_tui.domain.trading import Position
 from aster_tui.engine.flatten.account import failure
 from aster_tui.engine.flatten.book import FlattenBook
 from aster_tui.engine.flatten.incidents import keep_incident
 from aster_tui.engine.flatten.run import NOT_ANSWERED
 from aster_tui.engine.flatten.targets import Target
-from aster_tui.engine.key_sources import KeyProblem
-from aster_tui.practice.options import PracticeOptions
-from aster_tui.practice.server import PracticeExchange
-from aster_tui.store.base import StoreError
 from aster_tui.store.journal import Journal
-from tests.flatten_rig import a_run, arrange, held, hold, rest, resting, target, targets, told_remaining
+from tests.flatten_rig import (
+    a_run,
+    arrange,
+    held,
+    hold,
+    practice,
+    rest,
+    resting,
+    target,
+    targets,
+    told_remaining,
+    user_of,
+)
 
 D = Decimal
-
-
-def practice(**more: Any) -> PracticeExchange:
-    options: dict[str, Any] = {"volatility": D(0), "balance": D(10**6), "accounts": 1, **more}
-    return PracticeExchange(PracticeOptions(**options))
-
-
-def user_of(exchange: PracticeExchange, number: int = 0) -> str:
-    user: str = exchange.ready_document()["accounts"][number]["user"]
-    return user
 
 
 async def test_both_modes_and_every_kind_of_order_end_flat_and_are_in_the_journal(tmp_path: Path) -> None:
@@ -161,79 +157,6 @@ async def test_an_account_whose_key_is_refused_is_said_and_the_others_go_on(
             assert f"not known: {report.accounts[1].account}" in report.message
 
 
-async def test_without_a_key_an_account_is_said_and_without_any_nothing_is_tried(tmp_path: Path) -> None:
-    def none() -> Any:
-        raise KeyProblem("Alpha has no key: set AGENT_ALPHA_PRIVATE_KEY")
-
-    async with practice(accounts=2, positions=1) as exchange:
-        first, second = targets(exchange)
-        keyless = replace(first, open_wallet=none)
-        report = await a_run(exchange, tmp_path, [keyless, second]).run()
-        assert report.ending == "left"
-        assert [a.flat for a in report.accounts] == [False, True]
-        assert "has no key" in report.accounts[0].error
-        report = await a_run(exchange, tmp_path, [keyless]).run()
-        assert report.ending == "refused"
-
-
-async def test_a_key_that_never_comes_is_given_up_at_the_deadline_and_nobody_waits_for_it(
-    tmp_path: Path,
-) -> None:
-    asks = threading.Event()
-
-    def forever() -> Any:
-        asks.wait()  # as a keyring does that asks somebody who is not there
-        raise KeyProblem("nobody answered")
-
-    async with practice(accounts=2, positions=1) as exchange:
-        first, second = targets(exchange)
-        # More of them than a pool of threads has room for.
-        hanging = [replace(first, account=f"0x{n:040x}", open_wallet=forever, slow=True) for n in range(40)]
-        try:
-            report = await a_run(exchange, tmp_path, [*hanging, second], deadline_s=5.0).run()
-        finally:
-            asks.set()
-        assert report.ending == "left"
-        assert [a.flat for a in report.accounts] == [False] * 40 + [True]
-        assert report.accounts[-1].marks["prove"] < 5_000
-        assert "not found by the deadline" in report.accounts[0].error
-        assert "not known" in report.message
-
-
-async def test_interrupted_it_waits_for_no_key(tmp_path: Path) -> None:
-    asks = threading.Event()
-
-    def forever() -> Any:
-        asks.wait()
-        raise KeyProblem("nobody answered")
-
-    async with practice() as exchange:
-        run = a_run(
-            exchange,
-            tmp_path,
-            [replace(target, open_wallet=forever, slow=True) for target in targets(exchange)],
-        )
-        running = asyncio.create_task(run.run())
-        await asyncio.sleep(0.1)
-        run.stop("it was interrupted")
-        report = await running
-        asks.set()
-        assert "interrupted" in report.accounts[0].error
-
-
-async def test_a_key_that_cannot_be_read_is_said_without_its_words(tmp_path: Path) -> None:
-    def denied() -> Any:
-        raise PermissionError(13, "denied: 0xsecret")
-
-    async with practice(accounts=2, positions=1) as exchange:
-        first, second = targets(exchange)
-        for slow in (True, False):
-            broken = replace(first, open_wallet=denied, slow=slow)
-            report = await a_run(exchange, tmp_path, [broken, second]).run()
-            assert [a.flat for a in report.accounts] == [False, True]
-            assert report.accounts[0].error == "its key cannot be read: PermissionError"
-
-
 async def test_what_was_not_answered_by_the_end_is_in_the_incident(tmp_path: Path) -> None:
     async with practice(positions=1, faults={"latency-ms": 20_000}) as exchange:
         run = a_run(exchange, tmp_path, deadline_s=0.2)
@@ -287,94 +210,6 @@ def test_the_firewall_is_no_refusal_of_the_exchange() -> None:
     assert only.kind == "refused"
     refused = failure(AnswerError(400, -2022, "ReduceOnly Order is rejected.", changes=True), changes=True)
     assert refused.kind == "refused"
-
-
-async def test_a_full_disk_and_a_hung_one_keep_nobody_from_closing(tmp_path: Path) -> None:
-    class Full(Journal):
-        async def open(self) -> None:
-            raise StoreError("the journal cannot be used: no space left on device")
-
-    class Hung(Journal):
-        async def intend_many(self, records: Any) -> None:
-            await asyncio.sleep(3600)
-
-    for kind, words in ((Full, "no space left"), (Hung, "did not answer within 1 s")):
-        async with practice(positions=4) as exchange:
-            run = a_run(exchange, tmp_path, journal=False)
-            run._book = FlattenBook(kind(tmp_path), opens=True)
-            report = await run.run()
-            assert report.flat
-            assert words in report.journal
-            assert not any(held(exchange).values())
-
-
-async def test_a_slow_disk_is_not_waited_for_and_gets_everything(tmp_path: Path) -> None:
-    slow = asyncio.Event()
-
-    class Slow(Journal):
-        async def intend_many(self, records: Any) -> None:
-            await slow.wait()
-            await super().intend_many(records)
-
-    def told(report: FlattenReport) -> None:
-        if report.journal:
-            slow.set()
-
-    async with practice(positions=4) as exchange:
-        run = a_run(exchange, tmp_path, journal=False, on_progress=told)
-        run._book = FlattenBook(Slow(tmp_path), opens=True)
-        report = await run.run()
-        assert report.flat
-        assert "did not answer within 1 s" in report.journal
-        journal = Journal(tmp_path)
-        await journal.open()
-        records = await journal.orders()
-        await journal.close()
-        assert len(records) == 4
-        assert {(r.state, r.status) for r in records} == {("done", "FILLED")}
-
-
-async def test_what_is_told_of_an_order_is_written_down_after_the_order(tmp_path: Path) -> None:
-    held, go = asyncio.Event(), asyncio.Event()
-
-    class Slow(Journal):
-        async def intend_many(self, records: Any) -> None:
-            held.set()
-            await go.wait()
-            await super().intend_many(records)
-
-    def an_order(name: str) -> OrderRecord:
-        return OrderRecord(
-            client_order_id=name,
-            account="0x1",
-            agent_id="a",
-            agent="One",
-            purpose="flatten",
-            symbol="BTCUSDT",
-            side="SELL",
-            order_type="MARKET",
-            nonce=1,
-            intent_at=1,
-            quantity=D("0.1"),
-            reduce_only=True,
-        )
-
-    book = FlattenBook(Slow(tmp_path), opens=True)
-    book.start()
-    await book.intend([an_order("first")])
-    assert held.is_set()
-    assert book.trouble
-    # The second is sent and refused while the first still waits for the disk.
-    await book.intend([an_order("second")])
-    for name in ("first", "second"):
-        book.note(name, "refused", 2, {"code": "x", "message": "no", "raw": ""})
-    go.set()
-    await book.close()
-    journal = Journal(tmp_path)
-    await journal.open()
-    records = await journal.orders()
-    await journal.close()
-    assert {r.client_order_id: r.state for r in records} == {"first": "refused", "second": "refused"}
 
 
 async def test_a_scope_of_symbols_leaves_the_others_and_their_orders(tmp_path: Path) -> None:
