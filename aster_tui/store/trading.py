@@ -183,8 +183,10 @@ class TradingStore(MongoWriter):
         leases = (await self._database()).leases
         mine = {"$eq": ["$owner", owner]}
         free = {"$expr": {"$or": [mine, {"$lt": ["$expiresAt", "$$NOW"]}]}}
+        # What somebody else left there as an epoch keeps nobody from trading.
+        epoch = {"$convert": {"input": "$epoch", "to": "long", "onError": 0, "onNull": 0}}
         taken = {
-            "epoch": {"$cond": [mine, "$epoch", {"$add": [{"$ifNull": ["$epoch", 0]}, 1]}]},
+            "epoch": {"$cond": [mine, epoch, {"$add": [epoch, 1]}]},
             "owner": owner,
             "expiresAt": {"$add": ["$$NOW", ttl_ms]},
             "updatedAt": "$$NOW",

@@ -4,7 +4,6 @@ alone never leaves together."""
 from __future__ import annotations
 
 import asyncio
-import secrets
 import threading
 import time
 from collections.abc import Iterator
@@ -17,10 +16,9 @@ import pytest
 from pymongo import MongoClient
 
 from aster_tui.config import Settings
-from aster_tui.domain.commands import Asked, ModifyOrder, PlaceOrder, ReducePosition, Request
+from aster_tui.domain.commands import ModifyOrder, PlaceOrder, ReducePosition
 from aster_tui.domain.lifecycle import OrderRecord
 from aster_tui.domain.ticket import Ticket
-from aster_tui.domain.views import RequestView
 from aster_tui.engine.core import now_ms
 from aster_tui.engine.feeds.account import AccountFeed
 from aster_tui.engine.thread import EngineThread
@@ -35,7 +33,7 @@ from aster_tui.store.journal import Journal
 from aster_tui.store.mongod import LocalMongod
 from aster_tui.store.trading import Lease, key_of_account
 from tests import rig
-from tests.floor import Floor, ready
+from tests.floor import Floor, ask, ready
 
 D = Decimal
 #: A balance of 1000 carries 200 in all: each alone may have its 150, two together not.
@@ -47,18 +45,6 @@ TIGHT = {
     "sync_seconds": 3600,
 }
 ETH = Ticket("ETHUSDT", "BUY", "market", quantity=D("0.04"))
-
-
-async def ask(engine: EngineThread, asked: Asked) -> RequestView:
-    request = Request(secrets.token_hex(6), asked, "command")
-    engine.submit(request)
-
-    def ended() -> RequestView | None:
-        found = (r for r in engine.snapshot().requests if r.request_id == request.request_id)
-        return next((r for r in found if r.state != "running"), None)
-
-    view: RequestView = await rig.until(ended, f"{asked} is answered", 40)
-    return view
 
 
 def elsewhere(settings: Settings) -> Settings:

@@ -172,3 +172,17 @@ async def test_decisions_are_claimed_once_in_their_order(store: TradingStore) ->
     assert not await store.renew_lease(lease, 5_000)
     assert await store.renew_lease(after, 5_000)
     assert [q.made_at for q in await store.interrupted_decisions(after)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("epoch", ["7", "x", 7.5, None, {}, True])
+async def test_a_lease_that_somebody_else_wrote_wrong_keeps_nobody_from_trading(
+    store: TradingStore, raw_database: Any, epoch: Any
+) -> None:
+    raw_database.leases.insert_one({"_id": "a", "owner": "you", "epoch": epoch, "expiresAt": "soon"})
+    lease = await store.take_lease("a", "me", 5_000)
+    assert lease is not None
+    assert lease.epoch >= 1
+    assert await store.renew_lease(lease, 5_000)
+    assert await store.take_lease("a", "you", 5_000) is None
+    again = await store.take_lease("a", "me", 5_000)
+    assert again == lease
